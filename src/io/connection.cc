@@ -1,0 +1,350 @@
+#include "io/connection.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cerrno>
+
+#include "base/limits.h"
+#include "io/input_buffer.h"
+
+namespace polylog::io {
+
+namespace {
+
+namespace limits = base::limits;
+using std::chrono::seconds;
+
+constexpr size_t kReadBytesPerTurnMax = 1 * limits::kMiB;  // so that one busy peer does not starve the others
+constexpr size_t kPiecesPerSendMax = 64;
+constexpr base::Duration kFlushMax = seconds(5);
+constexpr base::Duration kLingerMax = seconds(1);
+constexpr base::Duration kStalledWriteMax = seconds(30);
+constexpr base::MonoTime kNever{INT64_MAX};
+
+class TcpConnection final : public Connection, public Resident {
+ public:
+  TcpConnection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler)
+      : core_(core), socket_(core.context(), fd), handler_(std::move(handler)), peer_(std::move(peer)) {}
+  void begin();
+
+  OutQueue& out() override { return out_; }
+  void flush_at_turn_end() override { core_.finish_later(*this); }
+  void pause_reading() override { paused_ = true; }
+  void resume_reading() override;
+  void close_after_flush() override;
+  void close_now() override { fail("closed by the server"); }
+  const std::string& peer() const override { return peer_.text; }
+  bool peer_is_loopback() const override { return peer_.is_loopback; }
+
+  void finish_turn() override;
+  void shut_down(std::string_view why) override { fail(why); }
+
+ private:
+  enum class State : uint8_t { kOpen, kFlushing, kLingering, kClosed };
+
+  bool wants_input() const;
+  void arm_read();
+  void arm_write();
+  void on_readable();
+  size_t read_once();  // bytes received; 0: nothing more for now
+  size_t received(ssize_t got);
+  void discard_input();
+  void offer_shared(base::View bytes);
+  void offer_kept();
+  size_t offer(base::View bytes);
+  void schedule_reoffer();
+  void on_peer_fin();
+
+  void flush();
+  bool send_once();
+  void note_drained();
+  void start_linger();
+
+  void fail(std::string_view why);
+  void set_deadline(base::Duration after, std::string_view why);
+  void on_deadline();
+  void close();
+  void operation_ended();
+
+  Core& core_;
+  boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> socket_;
+  std::unique_ptr<Handler> handler_;
+  OutQueue out_;
+  InputBuffer kept_;
+  size_t wanted_bytes_ = 0;
+  Peer peer_;
+  std::string_view why_;  // a literal
+  base::MonoTime deadline_{INT64_MAX};
+  std::string_view deadline_why_;
+  TimerId deadline_timer_;
+  uint8_t operations_ = 0;  // waits and tasks that still point here
+  State state_ = State::kOpen;
+  bool read_armed_ = false;
+  bool write_armed_ = false;
+  bool paused_ = false;
+  bool choked_ = false;       // too much output queued: reading waits
+  bool undrained_ = false;    // output was left at a turn's end
+  bool peer_finished_ = false;
+  bool failed_ = false;
+  bool reoffer_wanted_ = false;     // resumed with bytes kept: they are shown again before more is read
+  bool reoffer_scheduled_ = false;
+};
+
+
+void TcpConnection::begin() {
+  handler_->on_open(*this);
+  flush_at_turn_end();  // which also begins to read
+}
+
+// ---- turn end: the one place that writes, arms waits and closes
+
+void TcpConnection::finish_turn() {
+  if (state_ == State::kClosed) return;
+  if (!failed_ && !write_armed_) flush();
+  if (!failed_ && state_ == State::kFlushing && out_.empty()) start_linger();
+  if (failed_) return close();
+  if (!read_armed_ && wants_input()) arm_read();
+  if (reoffer_wanted_ && !reoffer_scheduled_ && state_ == State::kOpen && !paused_ && !choked_) schedule_reoffer();
+}
+
+bool TcpConnection::wants_input() const {
+  switch (state_) {
+    case State::kOpen: return !paused_ && !choked_ && !reoffer_wanted_;
+    case State::kFlushing: return false;
+    case State::kLingering: return true;
+    case State::kClosed: return false;
+  }
+  return false;
+}
+
+void TcpConnection::arm_read() {
+  read_armed_ = true;
+  ++operations_;
+  socket_.async_wait(socket_.wait_read, [this](const boost::system::error_code& error) {
+    read_armed_ = false;
+    if (!error && state_ != State::kClosed) on_readable();
+    operation_ended();
+  });
+}
+
+void TcpConnection::arm_write() {
+  write_armed_ = true;
+  ++operations_;
+  socket_.async_wait(socket_.wait_write, [this](const boost::system::error_code& error) {
+    write_armed_ = false;
+    if (!error && state_ != State::kClosed) core_.finish_later(*this);
+    operation_ended();
+  });
+}
+
+void TcpConnection::operation_ended() {
+  if (--operations_ == 0 && state_ == State::kClosed) core_.retire(*this);
+}
+
+// ---- reading
+
+void TcpConnection::on_readable() {
+  core_.finish_later(*this);
+  if (state_ == State::kLingering) return discard_input();
+  for (size_t total = 0; total < kReadBytesPerTurnMax && wants_input() && !failed_;) {
+    const size_t got = read_once();
+    if (got == 0) break;
+    total += got;
+  }
+}
+
+// A little left over goes back in front of the shared buffer, so that one recv fetches all there is; a large frame
+// under way is received where it already lies.
+size_t TcpConnection::read_once() {
+  const bool direct = kept_.size() > InputBuffer::kRoomBytesMin;
+  const base::MutView shared = core_.read_buffer();
+  const size_t kept = direct ? 0 : kept_.size();
+  const base::MutView room = direct ? kept_.room(wanted_bytes_) : shared.subspan(kept);
+  const ssize_t got = recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
+  if (got <= 0) return received(got);
+  if (direct) {
+    kept_.arrived(static_cast<size_t>(got));
+    offer_kept();
+  } else {
+    if (kept > 0) std::memcpy(shared.data(), kept_.view().data(), kept);
+    offer_shared(shared.first(kept + static_cast<size_t>(got)));
+  }
+  return static_cast<size_t>(got) == room.size() ? room.size() : 0;  // less than asked for: the socket is empty
+}
+
+size_t TcpConnection::received(ssize_t got) {
+  if (got == 0) {
+    on_peer_fin();
+  } else if (errno != EAGAIN && errno != EINTR) {
+    fail(errno == ECONNRESET ? "reset by the peer" : "read failed");
+  }
+  return 0;
+}
+
+void TcpConnection::offer_shared(base::View bytes) {
+  const size_t consumed = bytes.size() >= wanted_bytes_ ? offer(bytes) : 0;
+  kept_.assign(bytes.subspan(consumed));
+}
+
+void TcpConnection::offer_kept() {
+  if (kept_.size() < wanted_bytes_) return;
+  kept_.consume(offer(kept_.view()));
+}
+
+size_t TcpConnection::offer(base::View bytes) {
+  const Handler::Taken taken = handler_->on_bytes(bytes);
+  wanted_bytes_ = taken.wanted_bytes;
+  choked_ = choked_ || out_.queued_bytes() > limits::kConnectionQueuedBytesMax;
+  return taken.consumed_bytes;
+}
+
+void TcpConnection::on_peer_fin() {
+  peer_finished_ = true;
+  if (state_ == State::kLingering) return fail(why_);
+  close_after_flush();
+  why_ = "closed by the peer";
+}
+
+void TcpConnection::discard_input() {
+  const base::MutView shared = core_.read_buffer();
+  for (size_t total = 0; total < kReadBytesPerTurnMax; total += shared.size()) {
+    const ssize_t got = recv(socket_.native_handle(), shared.data(), shared.size(), MSG_DONTWAIT);
+    if (got <= 0) {
+      received(got);
+      return;
+    }
+  }
+}
+
+void TcpConnection::resume_reading() {
+  paused_ = false;
+  reoffer_wanted_ = !kept_.empty();
+  core_.finish_later(*this);
+}
+
+// Not at once: the handler that resumes is often in the middle of its own call.
+void TcpConnection::schedule_reoffer() {
+  reoffer_scheduled_ = true;
+  ++operations_;
+  core_.next_turn([this] {
+    reoffer_scheduled_ = false;
+    if (state_ == State::kOpen && !failed_ && !paused_ && !choked_) {
+      reoffer_wanted_ = false;
+      wanted_bytes_ = 0;  // what was left may hold whole frames
+      offer_kept();
+    }
+    if (state_ != State::kClosed) core_.finish_later(*this);
+    operation_ended();
+  });
+}
+
+// ---- writing
+
+void TcpConnection::flush() {
+  const bool had_output = !out_.empty();
+  while (!out_.empty() && !failed_) {
+    if (!send_once()) break;
+  }
+  if (failed_) return;
+  if (!out_.empty()) {
+    undrained_ = true;
+    arm_write();
+    if (state_ == State::kOpen && deadline_ == kNever) set_deadline(kStalledWriteMax, "the peer does not read");
+  }
+  if (choked_ && out_.queued_bytes() <= limits::kConnectionQueuedBytesMax / 2) choked_ = false;
+  if (!choked_ && out_.queued_bytes() > limits::kConnectionQueuedBytesMax) choked_ = true;
+  if (had_output && out_.empty()) note_drained();
+}
+
+// False: the socket takes no more now (or failed).
+bool TcpConnection::send_once() {
+  thread_local std::vector<base::View> pieces;  // scratch, empty between calls
+  iovec vectors[kPiecesPerSendMax];
+  const size_t bytes = out_.gather(pieces, kPiecesPerSendMax);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    vectors[i] = {const_cast<uint8_t*>(pieces[i].data()), pieces[i].size()};
+  }
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = pieces.size();
+  const ssize_t sent = sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0) {
+    if (errno == EINTR) return true;
+    if (errno != EAGAIN) fail(errno == EPIPE || errno == ECONNRESET ? "reset by the peer" : "write failed");
+    return false;
+  }
+  out_.sent(static_cast<size_t>(sent));
+  if (state_ == State::kOpen && deadline_ != kNever) deadline_ = core_.now() + kStalledWriteMax;  // progress
+  return static_cast<size_t>(sent) == bytes;
+}
+
+void TcpConnection::note_drained() {
+  if (state_ == State::kOpen) deadline_ = kNever;
+  if (!std::exchange(undrained_, false) || state_ != State::kOpen) return;
+  handler_->on_drained();
+}
+
+// ---- closing
+
+void TcpConnection::close_after_flush() {
+  if (state_ != State::kOpen) return;
+  state_ = State::kFlushing;
+  why_ = "closed by the server";
+  set_deadline(kFlushMax, "the peer does not read");
+  core_.finish_later(*this);
+}
+
+void TcpConnection::start_linger() {
+  if (peer_finished_) return fail(why_);
+  state_ = State::kLingering;
+  kept_.release();
+  shutdown(socket_.native_handle(), SHUT_WR);
+  set_deadline(std::min(kLingerMax, deadline_ - core_.now()), why_);
+}
+
+void TcpConnection::fail(std::string_view why) {
+  if (state_ == State::kClosed) return;
+  if (!failed_) why_ = why;
+  failed_ = true;
+  core_.finish_later(*this);
+}
+
+// One timer serves all deadlines; moving a deadline further away costs nothing until the timer fires.
+void TcpConnection::set_deadline(base::Duration after, std::string_view why) {
+  deadline_ = core_.now() + after;
+  deadline_why_ = why;
+  core_.cancel(deadline_timer_);
+  deadline_timer_ = core_.call_at(deadline_, [this] { on_deadline(); });
+}
+
+void TcpConnection::on_deadline() {
+  deadline_timer_ = {};
+  if (deadline_ == kNever) return;
+  if (core_.now() >= deadline_) return fail(deadline_why_);
+  deadline_timer_ = core_.call_at(deadline_, [this] { on_deadline(); });
+}
+
+void TcpConnection::close() {
+  state_ = State::kClosed;
+  core_.cancel(deadline_timer_);
+  boost::system::error_code ignored;
+  socket_.close(ignored);  // cancels the waits; the object goes when they have returned
+  handler_->on_closed(why_);
+  handler_.reset();
+  ++operations_;
+  operation_ended();
+}
+
+}  // namespace
+
+void open_connection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler) {
+  auto connection = std::make_unique<TcpConnection>(core, fd, std::move(peer), std::move(handler));
+  TcpConnection& opened = *connection;
+  core.adopt(std::move(connection));
+  opened.begin();
+}
+
+}  // namespace polylog::io

@@ -1,0 +1,150 @@
+#include "io/core.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <future>
+
+namespace polylog::io {
+namespace {
+
+using std::chrono::milliseconds;
+
+TEST_CASE("timers_fire_in_order_of_time_and_cancelled_ones_do_not") {
+  CoreGroup group({.cores = 1, .pin = false});
+  Core& core = group.core(0);
+  std::string order;
+  const auto start = core.now();
+  core.call_at(start + milliseconds(20), [&] { order += "c"; core.stop(); });
+  core.call_at(start + milliseconds(5), [&] { order += "a"; });
+  core.call_at(start + milliseconds(5), [&] { order += "b"; });
+  const TimerId cancelled = core.call_at(start + milliseconds(6), [&] { order += "x"; });
+  core.cancel(cancelled);
+  core.cancel(cancelled);
+  core.run();
+  CHECK(order == "abc");
+  CHECK(core.now() >= start + milliseconds(20));
+}
+
+TEST_CASE("an_earlier_timer_set_later_moves_the_wake_up_forward") {
+  CoreGroup group({.cores = 1, .pin = false});
+  Core& core = group.core(0);
+  const auto start = core.now();
+  core.call_at(start + std::chrono::hours(1), [] {});
+  core.call_at(start + milliseconds(1), [&] { core.call_at(core.now() + milliseconds(1), [&] { core.stop(); }); });
+  core.run();
+  CHECK(core.now() < start + std::chrono::seconds(10));
+}
+
+TEST_CASE("deferred_tasks_of_deferred_tasks_run_in_the_same_turn_end") {
+  CoreGroup group({.cores = 1, .pin = false});
+  Core& core = group.core(0);
+  std::string order;
+  core.post_from_any_thread([&] {
+    core.at_turn_end([&] {
+      order += "1";
+      core.at_turn_end([&] { order += "2"; });
+    });
+    core.next_turn([&] { order += "3"; core.stop(); });
+    order += "0";
+  });
+  core.run();
+  CHECK(order == "0123");
+}
+
+TEST_CASE("mail_between_two_cores_keeps_its_order_and_survives_a_full_ring") {
+  CoreGroup group({.cores = 2, .pin = false});
+  constexpr int kMessages = 300'000;
+  int received = 0;
+  bool in_order = true, was_backlogged = false;
+  // One message a turn, so that each is a batch; the receiver begins by blocking its core, so that the ring runs full.
+  group.core(1).post_from_any_thread([] { std::this_thread::sleep_for(milliseconds(50)); });
+  int sent = 0;
+  std::function<void()> send_more = [&] {
+    const int index = sent++;
+    group.core(0).send(base::CoreId(1), [&, index] {
+      in_order = in_order && index == received;
+      if (++received == kMessages) group.stop();
+    });
+    was_backlogged = was_backlogged || group.core(0).mail_backlogged();
+    if (sent < kMessages) group.core(0).next_turn(send_more);
+  };
+  group.core(0).post_from_any_thread(send_more);
+  group.run();
+  CHECK(received == kMessages);
+  CHECK(in_order);
+  CHECK(was_backlogged);
+}
+
+TEST_CASE("a_parked_core_is_woken_by_mail_both_ways") {
+  CoreGroup group({.cores = 2, .pin = false});
+  int rounds = 0;
+  std::function<void()> ping = [&] {
+    group.core(0).send(base::CoreId(1), [&] {
+      group.core(1).send(base::CoreId(0), [&] {
+        if (++rounds == 5000) return group.stop();
+        ping();
+      });
+    });
+  };
+  group.core(0).post_from_any_thread(ping);
+  group.run();
+  CHECK(rounds == 5000);
+}
+
+TEST_CASE("mail_to_oneself_runs_in_a_later_turn") {
+  CoreGroup group({.cores = 1, .pin = false});
+  std::string order;
+  Core& core = group.core(0);
+  core.post_from_any_thread([&] {
+    core.send(base::CoreId(0), [&] { order += "mail"; core.stop(); });
+    core.at_turn_end([&] { order += "end "; });
+  });
+  core.run();
+  CHECK(order == "end mail");
+}
+
+TEST_CASE("a_worker_runs_jobs_in_order_off_the_core_and_completes_on_it") {
+  CoreGroup group({.cores = 1, .pin = false});
+  Core& core = group.core(0);
+  auto worker = core.make_worker("disk");
+  const auto core_thread = std::this_thread::get_id();
+  int jobs = 0, dones = 0;
+  bool right = true;
+  for (int i = 0; i < 1000; ++i) {
+    worker->submit([&, i] { right = right && std::this_thread::get_id() != core_thread && jobs++ == i; },
+                   [&, i] {
+                     right = right && std::this_thread::get_id() == core_thread && dones++ == i;
+                     if (dones == 1000) core.stop();
+                   });
+  }
+  core.run();
+  CHECK(right);
+  CHECK(dones == 1000);
+}
+
+TEST_CASE("destroying_a_worker_waits_for_its_job_and_drops_the_rest") {
+  CoreGroup group({.cores = 1, .pin = false});
+  Core& core = group.core(0);
+  auto worker = core.make_worker("disk");
+  std::promise<void> begun;
+  bool first = false, second = false, done = false;
+  worker->submit(
+      [&] {
+        begun.set_value();
+        std::this_thread::sleep_for(milliseconds(20));
+        first = true;
+      },
+      [&] { done = true; });
+  worker->submit([&] { second = true; }, [&] { done = true; });
+  begun.get_future().wait();
+  worker.reset();
+  CHECK(first);
+  core.call_at(core.now() + milliseconds(5), [&] { core.stop(); });
+  core.run();
+  CHECK(!second);
+  CHECK(!done);
+}
+
+}  // namespace
+}  // namespace polylog::io

@@ -1,0 +1,54 @@
+// Disk and File: the only way polylog touches stored bytes. io/posix_disk.h implements them with libc calls (so that fault
+// shims can sit underneath), io/sim/sim_disk.h with a memory image that can lose, tear and corrupt what was not synced.
+//
+// All calls block: call them from a Worker or at start-up, never on a loop. A File may be used by one thread at a time for
+// writing, by any number for reading. Errors: kDiskFull (ENOSPC, EDQUOT), kNotFound (ENOENT), kInUse (locked), kIo.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace polylog::io {
+
+class File {
+ public:
+  virtual ~File() = default;
+  // Reads exactly out.size() bytes; a shorter file is kIo ("short read").
+  virtual base::Result<> read_at(base::MutView out, uint64_t offset) = 0;
+  virtual base::Result<> write_at(std::span<const base::View> pieces, uint64_t offset) = 0;
+  virtual base::Result<> sync_data() = 0;  // fdatasync: durable when it returns. After an error the file is not to be trusted.
+  virtual base::Result<uint64_t> size() = 0;
+  virtual base::Result<> truncate(uint64_t size) = 0;
+};
+
+enum class OpenMode {
+  kRead,
+  kReadWrite,  // must exist
+  kCreate,     // read-write, created empty if missing
+};
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual base::Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
+  virtual base::Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
+  virtual base::Result<> make_directory(const std::string& path) = 0;                     // and its parents; existing is fine
+  virtual base::Result<> rename(const std::string& from, const std::string& to) = 0;      // atomic; durable after sync_directory
+  virtual base::Result<> remove(const std::string& path) = 0;
+  virtual base::Result<> sync_directory(const std::string& path) = 0;
+  struct Space {
+    uint64_t total_bytes = 0;
+    uint64_t free_bytes = 0;
+  };
+  virtual base::Result<Space> space(const std::string& path) = 0;
+  // Held for the life of the returned File. kInUse when another process holds it.
+  virtual base::Result<std::unique_ptr<File>> lock(const std::string& path) = 0;
+};
+
+}  // namespace polylog::io
