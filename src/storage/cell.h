@@ -1,0 +1,179 @@
+// Cell: the unit of ownership and durability. A fixed set of partitions and engine objects with ONE write-ahead log.
+//
+// Everything is staged at once against the newest (appended) state and gets an lsn; nothing may leave the broker before the
+// lsn it depends on is committed. The engine above asks committed_lsn() and is told by Engine::on_commit(); replies wait
+// there. A cell that failed (sync error, corruption) refuses to stage and never commits again.
+//
+// durability: kCommit: committed = durable. kInterval: committed = appended; a crash may take back the last moments, and the
+// epoch, which rises at every start, tells clients.
+// Lives on one core for as long as it is open. Knows no wire format and no queue or group: those are the Engine's.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "io/disk.h"
+#include "io/loop.h"
+#include "storage/cell_clock.h"
+#include "storage/checkpoint.h"
+#include "storage/cold_reads.h"
+#include "storage/partition.h"
+#include "storage/wal.h"
+#include "storage/wal_recovery.h"
+
+namespace polylog::storage {
+
+enum class Durability { kCommit, kInterval };
+
+// What the engine keeps in a cell besides partitions, as the cell sees it.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Replay: the same functions that live code uses to change durable state. A mutation at or below the object's stamp is
+  // skipped by the engine.
+  virtual base::Result<> replay(const Mutation& mutation, Lsn lsn) = 0;
+  virtual base::Result<> restore(const CheckpointObject& object) = 0;
+  // Checkpoint round: the names of all objects now, then each one's bytes when its turn comes (nullopt: gone since).
+  virtual std::vector<std::string> object_names() const = 0;
+  virtual bool snapshot(const std::string& name, base::Writer& payload, CheckpointObject& object) const = 0;
+  virtual void on_commit(Lsn committed) = 0;        // after partitions' committed ends moved
+  virtual void on_partition_commit(Partition& partition) = 0;
+  virtual void on_cell_failed(const base::Error& error) = 0;
+  virtual void on_space_change(bool full) = 0;
+};
+
+class Cell {
+ public:
+  struct Options {
+    io::Loop& loop;
+    io::Disk& disk;
+    std::string directory;
+    base::CellId id;
+    base::Uuid nonce;
+    uint64_t wal_file_bytes = base::limits::kWalFileBytesDefault;
+    uint64_t reserve_bytes = base::limits::kReserveBytesDefault;
+    size_t tail_bytes_max = 64 * base::limits::kMiB;
+    size_t memory_only_bytes_max = 64 * base::limits::kMiB;  // of all memory-only partitions; past it producers are held
+    size_t undurable_bytes_max = 64 * base::limits::kMiB;  // staged, not yet on disk; past it append() says kOverloaded
+    uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
+    uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
+    Durability durability = Durability::kCommit;
+  };
+  Cell(Options options, Engine& engine);
+  ~Cell();
+
+  // Blocking, at start-up: loads, replays, raises the epoch. kCorrupt: this cell stays closed.
+  base::Result<RecoveryReport> open();
+
+  // --- staging
+  struct BatchInfo {
+    uint32_t count = 0;
+    uint8_t encoding = 0;
+    uint8_t flags = 0;
+    base::WallTime max_ts;
+    std::optional<WriterStamp> writer;
+    // Patches the first piece in place once the offset is known; may be empty.
+    std::function<void(base::MutView first_piece, Offset base, base::Epoch epoch)> place;
+  };
+  struct Appended {
+    Offset base_offset;
+    base::WallTime append_ts;
+    Lsn lsn;  // the append is committed when committed_lsn() reaches it
+  };
+  base::Result<Appended> append(Partition& partition, const BatchInfo& info, View bytes);
+  Lsn trim(Partition& partition, Offset log_start);
+  void drop(const base::PartitionKey& key);
+  // The engine's own mutations. Always taken unless the cell failed (then Lsn{} never commits).
+  Lsn log(MutationType type, View payload, uint8_t version = 1);
+
+  // --- state
+  base::CellId id() const { return options_.id; }
+  base::Epoch epoch() const { return wal_ ? wal_->epoch() : base::Epoch{}; }
+  bool failed() const { return failed_; }
+  bool disk_full() const { return files_.disk_full() && !files_.can_advance(false); }
+  // More is staged than should wait for the disk, or lies in memory-only partitions than memory allows.
+  bool overloaded() const {
+    return !failed_ && (wal_->undurable_bytes() > options_.undurable_bytes_max / 2 ||
+                        memory_only_bytes_ > options_.memory_only_bytes_max);
+  }
+  Lsn committed_lsn() const { return committed_lsn_; }
+  Lsn appended_lsn() const { return Lsn(wal_->next_lsn().value - 1); }
+  Partition* find(const base::PartitionKey& key);
+  Partition& find_or_make(const base::PartitionKey& key, bool memory_only);
+  template <typename Visit>
+  void for_each_partition(Visit visit) {
+    for (auto& [key, partition] : partitions_) visit(*partition);
+  }
+  base::WallTime now();
+
+  // --- reading
+  void load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done) {
+    cold_reads_.load(partition, std::move(batches), std::move(done));
+  }
+
+  // --- life
+  void end_turn();                       // closes and sends what was staged; call at each turn's end that staged something
+  void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
+  bool checkpointing() const { return round_ != nullptr; }
+  const Wal& wal() const { return *wal_; }
+  size_t tail_bytes() const { return tail_bytes_; }
+  std::string describe() const;
+
+ private:
+  struct PendingCommit {
+    Lsn lsn;
+    Partition* partition;
+    Offset end;
+  };
+  struct TailEntry {
+    Partition* partition;
+    Offset base_offset;
+  };
+  struct Round;
+
+  base::Result<> replay_slot(const SlotHeader& header, View mutations);
+  base::Result<> replay_mutation(const Mutation& mutation, Lsn lsn);
+  base::Result<> restore(const CheckpointObject& object);
+  void count_live(const std::vector<Piece>& pieces, int sign);
+  void commit(Lsn lsn);
+  void on_failed(const base::Error& error);
+  void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);
+  void forget(Partition& partition);
+  void append_in_memory(Partition& partition, const BatchInfo& info, View bytes, Appended& appended);
+  base::Result<std::vector<Piece>> write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,
+                                                uint32_t& crc, size_t mutation_bytes);
+  void arm_witness();
+  void consider_checkpoint();
+  void checkpoint_step();
+  void checkpoint_publish();
+
+  Options options_;
+  Engine& engine_;
+  WalFiles files_;
+  std::unique_ptr<Wal> wal_;
+  ColdReads cold_reads_;
+  TailArena memory_arena_;  // for memory-only partitions
+  CellClock clock_;
+  std::unordered_map<base::PartitionKey, std::unique_ptr<Partition>> partitions_;
+  std::deque<PendingCommit> pending_;
+  std::deque<TailEntry> tail_order_;
+  size_t tail_bytes_ = 0;
+  size_t tail_count_ = 0;
+  size_t memory_only_bytes_ = 0;
+  Lsn committed_lsn_;
+  base::WallTime newest_leader_ts_;
+  bool failed_ = false;
+  bool witness_armed_ = false;
+  bool witness_written_ = false;
+  uint64_t sync_count_at_arm_ = 0;
+  uint64_t checkpoint_wal_bytes_ = 0;       // wal totals at the last round's begin
+  uint64_t checkpoint_mutation_bytes_ = 0;
+  std::unique_ptr<Round> round_;
+  std::unique_ptr<io::Worker> checkpoint_worker_;
+};
+
+}  // namespace polylog::storage

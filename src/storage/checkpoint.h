@@ -1,0 +1,68 @@
+// Checkpoints: the state of a cell's objects in one file, so that replay begins late. docs/formats/checkpoint.md.
+//
+// Fuzzy: objects are written one after the other between loop turns, each stamped with the lsn of the newest mutation it
+// reflects; replay from the checkpoint's start skips, per object, what its stamp covers. A file counts only under its final
+// name `checkpoint-<16 hex>.plc`, which it gets once it and the WAL up to its highest stamp are synced.
+//
+// file (little-endian)
+//   head   magic 'PLCK' u32 | version u16 | cell u16 | epoch u32 | replay start: file_seq u64, offset u64, next_seq u64,
+//          next_lsn u64, previous_crc u32 | leader_ts_ms i64 | crc32c of the head u32
+//   block  bytes u32 | crc u32 (crc32c of the payload, continued from the crc before) | payload: objects
+//   end    0 u32 | crc u32 (of the count, likewise) | object count u64
+//   object type u16 | version u8 | zero u8 | bytes u32 | stamp u64 | payload
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/disk.h"
+#include "io/loop.h"
+#include "storage/wal.h"
+
+namespace polylog::storage {
+
+inline constexpr size_t kCheckpointBlockBytes = 256 * base::limits::kKiB;
+inline constexpr size_t kCheckpointHeadBytes = 60;
+
+struct CheckpointHead {
+  base::CellId cell;
+  WalEnd replay_start;
+  base::WallTime leader_ts;
+};
+
+// Type 1 is a partition; types from 0x100 on belong to broker/.
+struct CheckpointObject {
+  uint16_t type = 0;
+  uint8_t version = 1;
+  Lsn stamp;
+  View payload;
+};
+inline constexpr uint16_t kPartitionObject = 1;
+
+void encode_object(base::Writer& out, const CheckpointObject& object);
+
+// Writes one checkpoint on a worker, block by block, while the core goes on collecting objects.
+class CheckpointWriter {
+ public:
+  CheckpointWriter(io::Disk& disk, io::Worker& worker, std::string directory, const CheckpointHead& head);
+  void add(const CheckpointObject& object);
+  // The last block, the sync, the final name and the removal of older checkpoints. `done` runs on the core.
+  void finish(std::function<void(base::Result<>)> done);
+
+ private:
+  struct Shared;  // used by the worker only
+  void flush();
+  io::Worker& worker_;
+  std::shared_ptr<Shared> shared_;
+  base::Writer block_;
+  uint64_t count_ = 0;
+};
+
+// Blocking, at start-up. No checkpoint: nullopt. Damage: kCorrupt, naming file and offset.
+base::Result<std::optional<CheckpointHead>> load_checkpoint(
+    io::Disk& disk, const std::string& directory, base::CellId cell,
+    const std::function<base::Result<>(const CheckpointObject&)>& visit);
+
+}  // namespace polylog::storage

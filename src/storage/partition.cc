@@ -1,0 +1,219 @@
+#include "storage/partition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace polylog::storage {
+
+void Partition::push_epoch(base::Epoch epoch, Offset at) {
+  if (epochs_.empty() || epochs_.back().epoch < epoch) epochs_.push_back({epoch, at});
+}
+
+void Partition::apply_append(const AppendMutation& m, Lsn lsn, base::Slice bytes) {
+  if (batches_.empty() && m.base_offset > appended_) start_ = appended_ = committed_ = m.base_offset;
+  CHECK(m.base_offset == appended_, describe());
+  BatchRef ref;
+  ref.base_offset = m.base_offset;
+  ref.count = m.count;
+  ref.append_ts = m.append_ts;
+  ref.max_ts = m.max_ts;
+  ref.epoch = m.epoch;
+  ref.crc = m.crc;
+  ref.encoding = m.encoding;
+  ref.flags = m.flags;
+  ref.piece_count = static_cast<uint8_t>(m.pieces.size());
+  for (const Piece& piece : m.pieces) ref.bytes += piece.bytes;
+  if (m.pieces.empty()) {
+    ref.bytes = static_cast<uint32_t>(bytes.size());
+  } else {
+    ref.at = m.pieces.front().at;
+  }
+  if (m.pieces.size() > 1) more_pieces_[m.base_offset.value].assign(m.pieces.begin() + 1, m.pieces.end());
+  push_epoch(m.epoch, m.base_offset);
+  if (m.writer) writers_.note(*m.writer, m.base_offset, m.append_ts);
+  batches_.push_back(ref);
+  stored_bytes_ += ref.bytes;
+  appended_ = ref.end_offset();
+  stamp_ = std::max(stamp_, lsn);
+  if (!bytes.empty()) {
+    tail_bytes_ += bytes.size();
+    tail_.push_back(std::move(bytes));
+  } else {  // the tail must reach the end without gaps
+    tail_.clear();
+    tail_bytes_ = 0;
+  }
+}
+
+std::vector<Piece> Partition::apply_trim(Offset log_start, Lsn lsn) {
+  std::vector<Piece> freed;
+  stamp_ = std::max(stamp_, lsn);
+  if (log_start <= start_) return freed;
+  start_ = log_start;
+  while (!batches_.empty() && batches_.front().end_offset() <= start_) {
+    const BatchRef& ref = batches_.front();
+    for (const Piece& piece : pieces_of(ref)) freed.push_back(piece);
+    if (tail_.size() == batches_.size()) {
+      tail_bytes_ -= tail_.front().size();
+      tail_.pop_front();
+    }
+    stored_bytes_ -= ref.bytes;
+    more_pieces_.erase(ref.base_offset.value);
+    batches_.pop_front();
+  }
+  if (start_ > appended_) appended_ = start_;
+  if (start_ > committed_) committed_ = start_;
+  while (epochs_.size() > 1 && epochs_[1].start <= start_) epochs_.erase(epochs_.begin());
+  return freed;
+}
+
+std::vector<Piece> Partition::all_pieces() const {
+  std::vector<Piece> pieces;
+  for (const BatchRef& ref : batches_)
+    for (const Piece& piece : pieces_of(ref)) pieces.push_back(piece);
+  return pieces;
+}
+
+std::vector<Piece> Partition::pieces_of(const BatchRef& ref) const {
+  if (ref.piece_count == 0) return {};
+  uint32_t rest = 0;
+  const auto more = more_pieces_.find(ref.base_offset.value);
+  if (more != more_pieces_.end())
+    for (const Piece& piece : more->second) rest += piece.bytes;
+  std::vector<Piece> pieces{{ref.at, ref.bytes - rest}};
+  if (more != more_pieces_.end()) pieces.insert(pieces.end(), more->second.begin(), more->second.end());
+  return pieces;
+}
+
+void Partition::commit_to(Offset end) {
+  CHECK(end <= appended_, describe());
+  committed_ = std::max(committed_, end);
+}
+
+size_t Partition::index_of(Offset offset) const {
+  if (batches_.empty() || offset < batches_.front().base_offset || offset >= appended_) return batches_.size();
+  const auto after = std::upper_bound(batches_.begin(), batches_.end(), offset,
+                                      [](Offset o, const BatchRef& ref) { return o < ref.base_offset; });
+  return static_cast<size_t>(after - batches_.begin()) - 1;
+}
+
+const BatchRef* Partition::find(Offset offset) const {
+  const size_t i = index_of(offset);
+  return i == batches_.size() ? nullptr : &batches_[i];
+}
+
+void Partition::read(Offset from, Offset end, size_t bytes_max, std::vector<StoredBatch>& out) const {
+  const size_t tail_first = batches_.size() - tail_.size();
+  size_t bytes = 0;
+  for (size_t i = index_of(from); i < batches_.size() && batches_[i].end_offset() <= end; ++i) {
+    if (bytes > 0 && bytes + batches_[i].bytes > bytes_max) break;
+    bytes += batches_[i].bytes;
+    out.push_back({batches_[i], i >= tail_first ? tail_[i - tail_first] : base::Slice{}});
+  }
+}
+
+StoredBatch Partition::batch_at(Offset offset) const {
+  const size_t i = index_of(offset);
+  CHECK(i < batches_.size(), describe());
+  const size_t tail_first = batches_.size() - tail_.size();
+  return {batches_[i], i >= tail_first ? tail_[i - tail_first] : base::Slice{}};
+}
+
+const BatchRef* Partition::find_by_time(base::WallTime ts) const {
+  for (const BatchRef& ref : batches_)
+    if (ref.max_ts >= ts && ref.end_offset() <= committed_) return &ref;
+  return nullptr;
+}
+
+const BatchRef* Partition::newest_by_time() const {
+  const BatchRef* newest = nullptr;
+  for (const BatchRef& ref : batches_)
+    if (ref.end_offset() <= committed_ && (newest == nullptr || ref.max_ts > newest->max_ts)) newest = &ref;
+  return newest;
+}
+
+size_t Partition::evict_tail(Offset base_offset) {
+  if (tail_.empty()) return 0;
+  const size_t first = batches_.size() - tail_.size();
+  if (batches_[first].base_offset != base_offset) return 0;
+  const size_t bytes = tail_.front().size();
+  tail_bytes_ -= bytes;
+  tail_.pop_front();
+  return bytes;
+}
+
+// start i64 | appended i64 | epochs u32 {epoch u32, start i64}... | writers | batches u32 {base_offset i64, count u32,
+// append_ts i64, max_ts i64, epoch u32, crc u32, encoding u8, flags u8, piece_count u8, {file_seq u64, offset u64, bytes u32}...}...
+void Partition::save(base::Writer& out) const {
+  out.i64le(start_.value);
+  out.i64le(appended_.value);
+  out.u32le(static_cast<uint32_t>(epochs_.size()));
+  for (const EpochStart& epoch : epochs_) {
+    out.u32le(epoch.epoch.value);
+    out.i64le(epoch.start.value);
+  }
+  writers_.save(out);
+  out.u32le(static_cast<uint32_t>(batches_.size()));
+  for (const BatchRef& ref : batches_) {
+    out.i64le(ref.base_offset.value);
+    out.u32le(ref.count);
+    out.i64le(ref.append_ts.ms);
+    out.i64le(ref.max_ts.ms);
+    out.u32le(ref.epoch.value);
+    out.u32le(ref.crc);
+    out.u8(ref.encoding);
+    out.u8(ref.flags);
+    const auto pieces = pieces_of(ref);
+    out.u8(static_cast<uint8_t>(pieces.size()));
+    for (const Piece& piece : pieces) {
+      out.u64le(piece.at.file_seq);
+      out.u64le(piece.at.offset);
+      out.u32le(piece.bytes);
+    }
+  }
+}
+
+bool Partition::load(base::Reader& in, Lsn stamp) {
+  stamp_ = stamp;
+  start_ = Offset(in.i64le());
+  appended_ = committed_ = Offset(in.i64le());
+  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
+    const base::Epoch epoch(in.u32le());
+    epochs_.push_back({epoch, Offset(in.i64le())});
+  }
+  if (!writers_.load(in)) return false;
+  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
+    BatchRef ref;
+    ref.base_offset = Offset(in.i64le());
+    ref.count = in.u32le();
+    ref.append_ts = {in.i64le()};
+    ref.max_ts = {in.i64le()};
+    ref.epoch = base::Epoch(in.u32le());
+    ref.crc = in.u32le();
+    ref.encoding = in.u8();
+    ref.flags = in.u8();
+    ref.piece_count = in.u8();
+    std::vector<Piece> pieces(ref.piece_count);
+    for (Piece& piece : pieces) {
+      piece.at = {in.u64le(), in.u64le()};
+      piece.bytes = in.u32le();
+      ref.bytes += piece.bytes;
+    }
+    if (!in.ok() || pieces.empty()) return false;
+    ref.at = pieces.front().at;
+    if (pieces.size() > 1) more_pieces_[ref.base_offset.value].assign(pieces.begin() + 1, pieces.end());
+    stored_bytes_ += ref.bytes;
+    batches_.push_back(ref);
+  }
+  return in.ok();
+}
+
+std::string Partition::describe() const {
+  return fmt::format("partition {}/{}: start {} committed {} appended {} batches {} tail {} stamp {}{}",
+                     key_.stream.to_string(), key_.index, start_.value, committed_.value, appended_.value,
+                     batches_.size(), tail_.size(), stamp_.value, memory_only_ ? " memory-only" : "");
+}
+
+}  // namespace polylog::storage

@@ -1,0 +1,166 @@
+#include "storage/wal_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/limits.h"
+
+namespace polylog::storage {
+namespace {
+
+constexpr auto kRetryWhenFull = std::chrono::seconds(1);
+constexpr size_t kZeroStepBytes = base::limits::kMiB;
+
+base::Result<std::unique_ptr<io::File>> fill_with_zeros(io::Disk& disk, const std::string& path, uint64_t bytes) {
+  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kCreate));
+  const std::vector<uint8_t> zeros(std::min<uint64_t>(kZeroStepBytes, bytes));
+  for (uint64_t at = 0; at < bytes; at += zeros.size()) {
+    const base::View step = base::View(zeros).first(std::min<uint64_t>(zeros.size(), bytes - at));
+    if (auto written = file->write_at({&step, 1}, at); !written) {
+      std::ignore = disk.remove(path);
+      return std::unexpected(written.error());
+    }
+  }
+  TRY(file->sync_data());
+  return file;
+}
+
+// A file that exists under its final name only when it is complete.
+base::Result<std::unique_ptr<io::File>> make_file(io::Disk& disk, const std::string& directory, const std::string& path,
+                                                  const std::string& recycled_path, uint64_t bytes) {
+  if (recycled_path.empty()) {
+    TRY(fill_with_zeros(disk, path + ".new", bytes));
+    TRY(disk.rename(path + ".new", path));
+  } else {
+    TRY(disk.rename(recycled_path, path));
+  }
+  TRY(disk.sync_directory(directory));
+  return disk.open(path, io::OpenMode::kReadWrite);
+}
+
+}  // namespace
+
+WalFiles::WalFiles(Options options) : options_(std::move(options)), worker_(options_.loop.make_worker("wal-prepare")) {}
+
+std::string WalFiles::name_of(uint64_t file_seq) { return fmt::format("wal-{:016x}.plw", file_seq); }
+
+base::Result<> WalFiles::open_existing() {
+  TRY_ASSIGN(const auto names, options_.disk.list(options_.directory));
+  for (const std::string& name : names) {
+    if (!name.starts_with("wal-")) continue;
+    if (name.ends_with(".new")) {  // a preparation that a crash interrupted
+      TRY(options_.disk.remove(options_.directory + "/" + name));
+      continue;
+    }
+    if (name.size() != name_of(0).size() || !name.ends_with(".plw")) continue;
+    const uint64_t seq = std::stoull(name.substr(4, 16), nullptr, 16);
+    TRY_ASSIGN(auto file, options_.disk.open(options_.directory + "/" + name, io::OpenMode::kReadWrite));
+    TRY_ASSIGN(const uint64_t size, file->size());
+    if (files_.empty()) options_.file_bytes = size;  // fixed when the directory was made
+    if (size != options_.file_bytes)
+      return base::fail(base::ErrorCode::kCorrupt, fmt::format("{}/{}: {} bytes long, its siblings have {}",
+                                                               options_.directory, name, size, options_.file_bytes));
+    files_[seq].file = std::move(file);
+  }
+  return {};
+}
+
+std::vector<uint64_t> WalFiles::sequence_numbers() const {
+  std::vector<uint64_t> numbers;
+  for (const auto& [seq, entry] : files_) numbers.push_back(seq);
+  return numbers;
+}
+
+base::Result<> WalFiles::set_current(uint64_t file_seq) {
+  if (!files_.contains(file_seq)) {
+    TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(file_seq), {}, options_.file_bytes));
+    files_[file_seq].file = std::move(file);
+  }
+  current_ = file_seq;
+  return {};
+}
+
+base::Result<> WalFiles::make_next() {
+  if (ready_count() > 0) return {};
+  TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(current_ + 1), {}, options_.file_bytes));
+  files_[current_ + 1].file = std::move(file);
+  return {};
+}
+
+std::shared_ptr<io::File> WalFiles::file(uint64_t file_seq) const {
+  const auto found = files_.find(file_seq);
+  return found == files_.end() ? nullptr : found->second.file;
+}
+
+bool WalFiles::can_advance(bool may_use_reserve) const {
+  return ready_count() > (may_use_reserve ? 0 : options_.reserve_files);
+}
+
+void WalFiles::advance() {
+  CHECK(ready_count() > 0, "no WAL file is ready");
+  ++current_;
+  prepare_ahead();
+}
+
+std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
+  std::vector<uint64_t> dead;
+  for (const auto& [seq, entry] : files_)
+    if (seq < before && seq < current_ && entry.live_bytes == 0) dead.push_back(seq);
+  return dead;
+}
+
+void WalFiles::release(const std::vector<uint64_t>& candidates) {
+  for (uint64_t seq : candidates) {
+    const auto found = files_.find(seq);
+    if (found == files_.end() || found->second.file.use_count() > 1) continue;  // someone still reads it
+    files_.erase(found);
+    recyclable_.push_back(seq);
+  }
+  // Keep a few to recycle, give the rest of the space back.
+  while (recyclable_.size() > options_.reserve_files + 2) {
+    const std::string path = path_of(recyclable_.front());
+    recyclable_.pop_front();
+    worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
+  }
+  prepare_ahead();
+}
+
+void WalFiles::prepare_ahead() {
+  if (preparing_ || ready_count() >= options_.reserve_files + 1) return;
+  preparing_ = true;
+  const uint64_t seq = last_seq() + 1;
+  std::string recycled;
+  if (!recyclable_.empty()) {
+    recycled = path_of(recyclable_.front());
+    recyclable_.pop_front();
+  }
+  using Made = base::Result<std::unique_ptr<io::File>>;
+  auto made = std::make_shared<Made>();
+  worker_->submit(
+      [made, &disk = options_.disk, directory = options_.directory, path = path_of(seq), recycled,
+       bytes = options_.file_bytes] { *made = make_file(disk, directory, path, recycled, bytes); },
+      [this, seq, made] { prepared(seq, std::move(*made)); });
+}
+
+void WalFiles::prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File>> result) {
+  preparing_ = false;
+  if (result) {
+    files_[file_seq].file = std::move(*result);
+    if (disk_full_) base::log_info("storage", fmt::format("{}: space returned", options_.directory));
+    disk_full_ = false;
+    prepare_ahead();
+  } else {
+    if (!disk_full_)
+      base::log_error("storage", fmt::format("{}: cannot prepare a WAL file: {}. Writing goes on in the reserve for "
+                                             "deletes and acknowledgements only; free space or delete streams",
+                                             options_.directory, result.error().text));
+    disk_full_ = true;
+    options_.loop.call_at(options_.loop.now() + kRetryWhenFull, [this] { prepare_ahead(); });
+  }
+  if (on_change_) on_change_();
+}
+
+}  // namespace polylog::storage

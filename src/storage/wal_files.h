@@ -1,0 +1,82 @@
+// WalFiles: the numbered files of one cell's WAL, `wal-<16 hex digits>.plw`, all of one size.
+//
+// A file is ready (zeroed or recycled, not written in this life), current, or past. Ready files are prepared off the core,
+// always under their final name, so that moving on to the next one is free. Of the ready files the last `reserve_files`
+// are the reserve: only what frees space may use them once the disk is full.
+// Counts live bytes a file (rebuilt at recovery, never stored). Does not know slots. Owned by the cell's core.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "io/disk.h"
+#include "io/loop.h"
+
+namespace polylog::storage {
+
+class WalFiles {
+ public:
+  struct Options {
+    io::Disk& disk;
+    io::Loop& loop;
+    std::string directory;
+    uint64_t file_bytes = 0;
+    size_t reserve_files = 0;
+  };
+  explicit WalFiles(Options options);
+
+  // Start-up, blocking: opens what is there. Then forgets nothing: recovery tells it which file is current.
+  base::Result<> open_existing();
+  std::vector<uint64_t> sequence_numbers() const;
+  base::Result<> set_current(uint64_t file_seq);  // creates it if there is none
+  base::Result<> make_next();                      // likewise blocking: one ready file
+  uint64_t file_bytes() const { return options_.file_bytes; }
+
+  std::shared_ptr<io::File> file(uint64_t file_seq) const;  // null if unknown
+  uint64_t current() const { return current_; }
+  bool can_advance(bool may_use_reserve) const;
+  void advance();  // the first ready file becomes current; CHECKs that there is one
+  bool disk_full() const { return disk_full_; }
+
+  void add_live(uint64_t file_seq, int64_t bytes) { files_.at(file_seq).live_bytes += bytes; }
+  int64_t live_bytes(uint64_t file_seq) const { return files_.at(file_seq).live_bytes; }
+  size_t count() const { return files_.size(); }
+
+  // Past files below `before` without live bytes: the candidates a checkpoint may release.
+  std::vector<uint64_t> dead_before(uint64_t before) const;
+  // Recycles those of `candidates` that nobody reads; the rest stay for the next time.
+  void release(const std::vector<uint64_t>& candidates);
+
+  // Starts preparing files until enough are ready; retried every second while the disk is full. `on_change` (set once)
+  // is called when a file became ready or the disk turned out to be full.
+  void prepare_ahead();
+  void set_on_change(std::function<void()> on_change) { on_change_ = std::move(on_change); }
+
+  static std::string name_of(uint64_t file_seq);
+
+ private:
+  struct Entry {
+    std::shared_ptr<io::File> file;
+    int64_t live_bytes = 0;
+  };
+  std::string path_of(uint64_t file_seq) const { return options_.directory + "/" + name_of(file_seq); }
+  size_t ready_count() const { return files_.empty() ? 0 : static_cast<size_t>(last_seq() - current_); }
+  uint64_t last_seq() const { return files_.rbegin()->first; }
+  void prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File>> result);
+
+  Options options_;
+  std::map<uint64_t, Entry> files_;
+  std::deque<uint64_t> recyclable_;  // released, not yet renamed
+  uint64_t current_ = 0;
+  bool preparing_ = false;
+  bool disk_full_ = false;
+  std::function<void()> on_change_;
+  std::unique_ptr<io::Worker> worker_;  // last: its end waits for the running job
+};
+
+}  // namespace polylog::storage
