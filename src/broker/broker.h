@@ -1,0 +1,93 @@
+// Broker: one core's door to the engine. Sessions of this core submit requests; it brings them to the cell's core, executes
+// them there, and brings Actions back. Holds this core's catalog copy and the cells this core owns.
+//
+// Everything is called on the owning core only. submit() never blocks and never calls back into the session.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "broker/actions.h"
+#include "broker/catalog/catalog.h"
+#include "broker/encoding.h"
+#include "broker/session.h"
+#include "io/loop.h"
+
+namespace polylog::broker {
+
+class CellEngine;
+class CatalogService;
+
+class Broker {
+ public:
+  struct Options {
+    io::Loop& loop;
+    const EncodingRegistry& encodings;
+    base::Registry& metrics;
+    std::vector<base::CoreId> core_of_cell;  // by cell number
+    // The brokers of all cores, by core number; filled before any loop runs, then constant.
+    const std::vector<Broker*>& all;
+  };
+  explicit Broker(Options options);
+  ~Broker();
+
+  // --- for sessions
+  SessionId add_session(Session& session);
+  void remove_session(SessionId id);  // its watches, consumers and group waits are forgotten in every cell
+  void submit(base::CellId cell, ReplyTo from, CellRequest request);
+  void change_catalog(ReplyTo from, CatalogRequest request);
+  void request_writer_id(ReplyTo from);
+  const Catalog& catalog() const { return catalog_; }
+  base::CellId cell_of_group(std::string_view group) const;
+  size_t cell_count() const { return options_.core_of_cell.size(); }
+  // The epoch readers of a partition in this cell see; 0 while the cell is closed.
+  base::Epoch epoch_of(base::CellId cell) const { return epochs_[cell.value]; }
+  // Sessions that publish stop reading while true.
+  bool under_pressure() const { return pressured_cells_ > 0; }
+  bool disk_full() const { return full_cells_ > 0; }
+  io::Loop& loop() { return options_.loop; }
+  base::Registry& metrics() { return options_.metrics; }
+  const EncodingRegistry& encodings() const { return options_.encodings; }
+
+  // --- for cells of this core
+  void add_cell(base::CellId id, std::unique_ptr<CellEngine> engine);
+  CellEngine* cell(base::CellId id);
+  void emit(Action action);  // brought to its session at this turn's end, on whichever core it is
+  void tell_all_pressure(base::CellId cell, bool pressured, bool full);
+  void report_dropped(const base::Uuid& stream, base::CellId cell);  // to the catalog
+  void tell_all_epoch(base::CellId cell, base::Epoch epoch);
+
+  // --- for the catalog
+  void set_catalog_service(CatalogService* service) { service_ = service; }  // on core 0
+  void apply_catalog(const CatalogDelta& delta);
+  void bury(const base::Uuid& stream, uint32_t partitions);  // start-up: see CellEngine::bury
+
+ private:
+  struct CellState {
+    bool pressured = false;
+    bool full = false;
+  };
+  void execute(base::CellId cell, ReplyTo from, CellRequest request);
+  void dispatch();
+  void set_pressure(base::CellId cell, bool pressured, bool full);
+  void bring(std::vector<Action> actions);
+
+  Options options_;
+  Catalog catalog_;
+  std::unordered_map<uint64_t, Session*> sessions_;
+  uint64_t next_session_ = 1;
+  std::map<base::CellId, std::unique_ptr<CellEngine>> cells_;
+  std::vector<base::Epoch> epochs_;
+  std::vector<CellState> cell_states_;
+  size_t pressured_cells_ = 0, full_cells_ = 0;
+  std::vector<Action> outbox_;
+  bool dispatch_armed_ = false;
+  CatalogService* service_ = nullptr;
+};
+
+}  // namespace polylog::broker

@@ -1,0 +1,233 @@
+#include "broker/catalog/catalog_service.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "broker/broker.h"
+
+namespace polylog::broker {
+namespace {
+
+constexpr std::string_view kStreamPrefix = "stream/";
+constexpr std::string_view kTombPrefix = "tomb/";
+constexpr std::string_view kWriterIdKey = "ids/writer";
+constexpr int64_t kWriterIdBlock = 1000;
+
+std::string stream_key(const base::Uuid& id) { return std::string(kStreamPrefix) + id.to_string(); }
+std::string tomb_key(const base::Uuid& id) { return std::string(kTombPrefix) + id.to_string(); }
+
+std::unexpected<base::Error> not_found() { return base::fail(base::ErrorCode::kNotFound, "no such stream"); }
+
+}  // namespace
+
+CatalogService::CatalogService(Options options) : options_(std::move(options)) {}
+
+base::Result<std::vector<CatalogService::Tomb>> CatalogService::load() {
+  for (const auto& [key, value] : options_.store.range(kStreamPrefix)) {
+    TRY_ASSIGN(StreamRecord decoded, decode_record(base::as_view(value)));
+    auto record = std::make_shared<const StreamRecord>(std::move(decoded));
+    apply_to_master(nullptr, record);
+    for (Broker* broker : options_.brokers)
+      broker->apply_catalog({.version = delta_version_, .what = CatalogDelta::What::kPut, .record = record});
+  }
+  std::vector<Tomb> tombs;
+  for (const auto& [key, value] : options_.store.range(kTombPrefix)) {
+    TRY_ASSIGN(const StreamRecord record, decode_record(base::as_view(value)));
+    tombs.push_back({record.id, static_cast<uint32_t>(record.partitions.size())});
+    for (base::CellId cell : record.partitions) tombstones_[record.id].insert(cell);
+  }
+  if (const auto stored = options_.store.get(kWriterIdKey)) next_writer_id_ = writer_ids_end_ = std::stoll(*stored);
+  return tombs;
+}
+
+CatalogService::Record CatalogService::find(const base::Uuid& id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+void CatalogService::apply_to_master(const Record& before, const Record& after) {
+  if (before) {
+    by_name_.erase(before->name);
+    by_id_.erase(before->id);
+  }
+  if (after) {
+    by_name_[after->name] = after;
+    by_id_[after->id] = after;
+  }
+}
+
+// Partitions go round the cells, beginning at one that depends on the id: many small streams spread as well as one large.
+void CatalogService::place(StreamRecord& record, uint32_t partition_count) const {
+  const size_t first = std::hash<base::Uuid>{}(record.id) % options_.cell_count;
+  for (size_t i = record.partitions.size(); i < partition_count; ++i)
+    record.partitions.emplace_back(static_cast<uint16_t>((first + i) % options_.cell_count));
+}
+
+// --- planning: what a request would change, against the master copy
+
+CatalogService::Change CatalogService::plan(const CreateStream& request) {
+  Change change;
+  if (request.wanted.name.empty() || request.wanted.name.size() > base::limits::kNameBytesMax) {
+    change.result = base::fail(base::ErrorCode::kInvalid, "a name has 1 to 255 bytes");
+  } else if (request.partition_count == 0 || request.partition_count > base::limits::kPartitionsPerStreamMax) {
+    change.result = base::fail(base::ErrorCode::kInvalid, "a stream has 1 to 100000 partitions");
+  } else if (const auto found = by_name_.find(request.wanted.name); found != by_name_.end()) {
+    change.result = base::fail(base::ErrorCode::kExists, "the name is taken");
+    change.before = change.after = found->second;
+  } else {
+    auto record = std::make_shared<StreamRecord>(request.wanted);
+    record->id = options_.new_id();
+    record->version = 1;
+    record->partitions.clear();
+    place(*record, request.partition_count);
+    change.after = std::move(record);
+    if (request.validate_only) change.before = change.after;
+  }
+  return change;
+}
+
+CatalogService::Change CatalogService::plan(const DeleteStream& request) {
+  Change change;
+  change.before = find(request.id);
+  if (!change.before) change.result = not_found();
+  return change;
+}
+
+CatalogService::Change CatalogService::plan(const AlterStream& request) {
+  Change change;
+  change.before = change.after = find(request.id);
+  if (!change.before) {
+    change.result = not_found();
+  } else if (change.before->version != request.expected_version) {
+    change.result = base::fail(base::ErrorCode::kConflict, "changed by someone else meanwhile; read it again");
+  } else {
+    auto record = std::make_shared<StreamRecord>(*change.before);
+    record->attributes = request.attributes;
+    ++record->version;
+    change.after = std::move(record);
+  }
+  return change;
+}
+
+CatalogService::Change CatalogService::plan(const AddPartitions& request) {
+  Change change;
+  change.before = change.after = find(request.id);
+  if (!change.before) {
+    change.result = not_found();
+  } else if (request.partition_count <= change.before->partitions.size() ||
+             request.partition_count > base::limits::kPartitionsPerStreamMax ||
+             change.before->kind != StreamKind::kStream) {
+    change.result = base::fail(base::ErrorCode::kInvalid, "the number of partitions can only grow");
+  } else if (!request.validate_only) {
+    auto record = std::make_shared<StreamRecord>(*change.before);
+    place(*record, request.partition_count);
+    ++record->version;
+    change.after = std::move(record);
+  }
+  return change;
+}
+
+// --- carrying out
+
+void CatalogService::change(ReplyTo from, CatalogRequest request) {
+  Change change = std::visit([this](const auto& r) { return plan(r); }, request);
+  change.from = from;
+  storage::MetaTxn txn;
+  if (change.result && change.before != change.after) {
+    apply_to_master(change.before, change.after);
+    const StreamRecord& record = change.after ? *change.after : *change.before;
+    change.stored = record.durable && !record.exclusive_owner;
+    if (change.stored && change.after) txn.puts.emplace_back(stream_key(record.id), encode_record(record));
+    if (change.stored && !change.after) {
+      txn.removes.push_back(stream_key(record.id));
+      txn.puts.emplace_back(tomb_key(record.id), encode_record(record));
+    }
+  }
+  const uint64_t number = next_change_++;
+  changes_.emplace(number, std::move(change));
+  options_.store.commit(std::move(txn), [this, number](const base::Result<>& result) { on_durable(number, result); });
+}
+
+void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
+  Change& change = changes_.at(number);
+  change.durable = true;
+  if (!result && change.result && change.before != change.after) {
+    change.result = std::unexpected(result.error());
+    apply_to_master(change.after, change.before);
+    change.before = change.after = nullptr;
+  }
+  if (change.result && change.before != change.after) {
+    broadcast(number);
+  } else {
+    answer_front();
+  }
+}
+
+void CatalogService::broadcast(uint64_t number) {
+  Change& change = changes_.at(number);
+  const CatalogDelta delta{.version = ++delta_version_,
+                           .what = change.after ? CatalogDelta::What::kPut : CatalogDelta::What::kRemove,
+                           .record = change.after ? change.after : change.before};
+  if (!change.after && change.stored) wait_for_drops(change.before);
+  change.acks_missing = options_.brokers.size();
+  io::Loop& here = options_.brokers[0]->loop();
+  for (Broker* broker : options_.brokers) {
+    here.send(broker->loop().core(), [this, broker, delta, number] {
+      broker->apply_catalog(delta);
+      broker->loop().send(options_.brokers[0]->loop().core(), [this, number] { on_ack(number); });
+    });
+  }
+}
+
+void CatalogService::on_ack(uint64_t number) {
+  --changes_.at(number).acks_missing;
+  answer_front();
+}
+
+void CatalogService::answer_front() {
+  while (!changes_.empty()) {
+    Change& front = changes_.begin()->second;
+    if (!front.durable || front.acks_missing > 0) return;
+    options_.brokers[0]->emit({front.from, CatalogDone{std::move(front.result), front.after ? front.after : front.before}});
+    changes_.erase(changes_.begin());
+  }
+}
+
+// --- tombstones
+
+void CatalogService::wait_for_drops(const Record& record) {
+  for (base::CellId cell : record->partitions) tombstones_[record->id].insert(cell);
+}
+
+void CatalogService::cell_dropped(base::Uuid id, base::CellId cell) {
+  const auto found = tombstones_.find(id);
+  if (found == tombstones_.end()) return;
+  found->second.erase(cell);
+  if (!found->second.empty()) return;
+  tombstones_.erase(found);
+  options_.store.commit({.puts = {}, .removes = {tomb_key(id)}}, [](const base::Result<>&) {});
+}
+
+// --- writer ids: never reused, so a block is durable before its first id is given out
+
+void CatalogService::writer_id(ReplyTo from) {
+  if (next_writer_id_ < writer_ids_end_) {
+    options_.brokers[0]->emit({from, WriterIdDone{next_writer_id_++}});
+    return;
+  }
+  writer_ids_wanted_.push_back(from);
+  if (writer_ids_wanted_.size() > 1) return;
+  const int64_t end = writer_ids_end_ + kWriterIdBlock;
+  options_.store.commit({.puts = {{std::string(kWriterIdKey), std::to_string(end)}}, .removes = {}},
+                        [this, end](const base::Result<>& result) {
+                          if (result) writer_ids_end_ = end;
+                          for (const ReplyTo& wanted : std::exchange(writer_ids_wanted_, {})) {
+                            if (result) {
+                              writer_id(wanted);
+                            } else {
+                              options_.brokers[0]->emit({wanted, WriterIdDone{std::unexpected(result.error())}});
+                            }
+                          }
+                        });
+}
+
+}  // namespace polylog::broker

@@ -1,0 +1,76 @@
+// CatalogService: the one writer of the catalog, on core 0. Checks a change, makes it durable in the MetaStore, broadcasts
+// the delta to every core, and answers when all have it. Changes are answered in the order they came.
+//
+// The catalog alone decides existence. Deleting a stream leaves a tombstone in the MetaStore until every cell that had a
+// part of it has logged the drop. Transient streams take the same road without the MetaStore.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <set>
+
+#include "broker/actions.h"
+#include "storage/meta_store.h"
+
+namespace polylog::broker {
+
+class Broker;
+
+class CatalogService {
+ public:
+  struct Options {
+    storage::MetaStore& store;
+    const std::vector<Broker*>& brokers;  // by core; [0] is this core's
+    size_t cell_count = 1;
+    std::function<base::Uuid()> new_id;
+  };
+  explicit CatalogService(Options options);
+
+  struct Tomb {
+    base::Uuid stream;
+    uint32_t partitions = 0;
+  };
+  // At start-up, before any session: reads the MetaStore and fills every core's catalog. Returns what cells must drop.
+  base::Result<std::vector<Tomb>> load();
+
+  void change(ReplyTo from, CatalogRequest request);
+  void writer_id(ReplyTo from);
+  // The cell has durably forgotten that stream.
+  void cell_dropped(base::Uuid id, base::CellId cell);
+
+ private:
+  using Record = std::shared_ptr<const StreamRecord>;
+  struct Change {
+    ReplyTo from;
+    base::Result<> result;
+    Record before, after;      // either may be null; both null: nothing changes
+    bool stored = false;       // goes to the MetaStore
+    size_t acks_missing = 0;
+    bool durable = false;
+  };
+  Change plan(const CreateStream& request);
+  Change plan(const DeleteStream& request);
+  Change plan(const AlterStream& request);
+  Change plan(const AddPartitions& request);
+  Record find(const base::Uuid& id) const;
+  void place(StreamRecord& record, uint32_t partition_count) const;
+  void apply_to_master(const Record& before, const Record& after);
+  void on_durable(uint64_t number, const base::Result<>& result);
+  void broadcast(uint64_t number);
+  void on_ack(uint64_t number);
+  void answer_front();
+  void wait_for_drops(const Record& record);
+
+  Options options_;
+  // The master copy: all planned changes applied, durable or not.
+  std::map<std::string, Record, std::less<>> by_name_;
+  std::unordered_map<base::Uuid, Record> by_id_;
+  std::map<uint64_t, Change> changes_;  // by number, in order; answered from the front
+  uint64_t next_change_ = 1;
+  uint64_t delta_version_ = 0;
+  std::unordered_map<base::Uuid, std::set<base::CellId>> tombstones_;  // cells that still hold a part
+  int64_t next_writer_id_ = 0, writer_ids_end_ = 0;
+  std::vector<ReplyTo> writer_ids_wanted_;
+};
+
+}  // namespace polylog::broker

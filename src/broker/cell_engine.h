@@ -1,0 +1,120 @@
+// CellEngine: the neutral engine over one cell: executes requests on streams, queues and groups, and holds every answer back
+// until what it depends on is committed. Everything is computed at once against the newest state; nothing leaves early.
+//
+// Owned by its cell's core. Deterministic: state, requests and the loop's clock are all it reads. Knows no wire format.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <variant>
+
+#include "broker/actions.h"
+#include "broker/broker.h"
+#include "broker/delivery/queue.h"
+#include "broker/groups/config.h"
+#include "broker/groups/group_table.h"
+#include "broker/groups/output.h"
+#include "broker/watches.h"
+#include "storage/cell.h"
+
+namespace polylog::broker {
+
+class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput {
+ public:
+  struct Options {
+    storage::Cell::Options cell;
+    GroupConfig groups;
+    std::function<base::Uuid()> new_id;
+  };
+  CellEngine(Broker& broker, Options options);
+  ~CellEngine() override;
+
+  base::Result<storage::RecoveryReport> open();  // blocking, at start-up
+  bool failed() const { return !opened_ || cell_.failed(); }
+  storage::Cell& cell() { return cell_; }
+
+  void execute(ReplyTo from, CellRequest request);
+  void session_closed(SessionId session);
+  // A stream was declared, changed or deleted.
+  void apply_catalog(const CatalogDelta& delta);
+  // Start-up: drops what a deleted stream left here, and reports it as dropped even if there was nothing.
+  void bury(const base::Uuid& stream, uint32_t partitions);
+  void end_turn();
+  std::string describe() const { return cell_.describe(); }
+
+ private:
+  struct Gated {
+    base::Lsn after;
+    std::variant<Action, io::Task> what;
+  };
+  struct ReadOp;
+
+  void on(ReplyTo from, AppendRequest& request);
+  void on(ReplyTo from, ReadRequest& request);
+  void on(ReplyTo from, UnwatchRequest& request);
+  void on(ReplyTo from, FindOffsetRequest& request);
+  void on(ReplyTo from, FindEpochRequest& request);
+  void on(ReplyTo from, TrimRequest& request);
+  void on(ReplyTo from, AttachRequest& request);
+  void on(ReplyTo from, DetachRequest& request);
+  void on(ReplyTo from, CreditRequest& request);
+  void on(ReplyTo from, PoolRequest& request);
+  void on(ReplyTo from, SettleRequest& request);
+  void on(ReplyTo from, AcquireRequest& request);
+  void on(ReplyTo from, PurgeRequest& request);
+  void on(ReplyTo from, QueueStatsRequest& request);
+  void on(ReplyTo from, GroupRequest& request);
+
+  ReadDone::Item plan_read(const ReadRequest::Item& item, size_t& bytes_left, ReadOp& op, size_t index);
+  void start_loads(const std::shared_ptr<ReadOp>& op);
+  Queue* find_queue(const base::PartitionKey& key);
+  Queue& queue_for(const base::PartitionKey& key);
+  void make_partitions(const StreamRecord& record);
+  void drop_partition(const base::PartitionKey& key);
+  void report_dropped(const base::Uuid& stream);
+  void arm_turn_end();
+  void arm_groups();
+  void update_pressure();
+  void gate(base::Lsn after, std::variant<Action, io::Task> what);
+  void release(std::variant<Action, io::Task> what);
+
+  // storage::Engine
+  base::Result<> replay(const storage::Mutation& mutation, base::Lsn lsn) override;
+  base::Result<> restore(const storage::CheckpointObject& object) override;
+  std::vector<std::string> object_names() const override;
+  bool snapshot(const std::string& name, base::Writer& payload, storage::CheckpointObject& object) const override;
+  void on_commit(base::Lsn committed) override;
+  void on_partition_commit(storage::Partition& partition) override;
+  void on_cell_failed(const base::Error& error) override;
+  void on_space_change(bool full) override;
+  // QueueHost and GroupOutput
+  base::Lsn log_delivered(const base::PartitionKey& queue, const std::vector<OffsetRange>& ranges) override;
+  base::Lsn log_settled(const base::PartitionKey& queue, const std::vector<OffsetRange>& ranges) override;
+  base::Lsn log_ranges(storage::MutationType type, const base::PartitionKey& queue,
+                       const std::vector<OffsetRange>& ranges);
+  void reply(ReplyTo to, ActionBody body, base::Lsn after) override;
+  void trim(storage::Partition& partition, Offset log_start) override;
+  void load(Queue& queue, std::vector<storage::StoredBatch> batches) override;
+  void pump_at_turn_end(Queue& queue) override;
+  void last_consumer_left(Queue& queue) override;
+  uint32_t& pool_credit(SessionId session, uint32_t pool) override;
+  base::Lsn log(base::View mutation) override;
+  void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
+
+  Broker& broker_;
+  storage::Cell cell_;
+  GroupTable groups_;
+  std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
+  std::vector<base::PartitionKey> to_pump_;
+  std::map<SessionId, std::map<uint32_t, uint32_t>> pools_;
+  Watches watches_;
+  std::deque<Gated> gated_;  // ascending
+  bool opened_ = false;
+  bool turn_end_armed_ = false;
+  bool pressured_ = false, full_ = false;
+  io::TimerId group_timer_;
+};
+
+}  // namespace polylog::broker

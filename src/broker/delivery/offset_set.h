@@ -1,0 +1,44 @@
+// OffsetSet: a set of offsets as disjoint, ascending ranges. For what is rare or runs together (settled entries above a
+// floor, entries delivered before). Cost grows with the number of ranges, not of offsets.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/wire.h"
+
+namespace polylog::broker {
+
+using base::Offset;
+using OffsetRange = std::pair<Offset, Offset>;  // first, last (both included)
+
+class OffsetSet {
+ public:
+  void add(Offset first, Offset last);
+  void remove(Offset first, Offset last);
+  bool contains(Offset offset) const;
+  bool empty() const { return ranges_.empty(); }
+  void clear() {
+    ranges_.clear();
+    count_ = 0;
+  }
+  uint64_t count() const { return count_; }
+  // The range that holds `offset`, or the first one behind it; nullopt if there is none.
+  std::optional<OffsetRange> at_or_after(Offset offset) const;
+  void drop_below(Offset floor) {
+    if (floor.value > 0) remove(Offset(0), floor - base::OffsetCount(1));
+  }
+  std::vector<OffsetRange> ranges() const;
+
+  void save(base::Writer& out) const;  // count u32 {first i64, last i64}...
+  bool load(base::Reader& in);
+
+ private:
+  std::map<int64_t, int64_t> ranges_;  // first -> last
+  uint64_t count_ = 0;
+};
+
+}  // namespace polylog::broker

@@ -1,0 +1,63 @@
+// Subscription: which entries of a work-queue partition are ready, open (leased to a consumer) or settled.
+//
+//   floor            fresh                 appended end
+//     | settled/open/ready | never acquired  |
+//
+// Everything below `floor` is settled, everything from `fresh` on was never acquired. In between: `settled_` (durable),
+// `delivered_` (durable: was handed out before, so a next hand-out is flagged redelivered) and `open_` and `returned_`
+// (in memory: after a restart what was open is ready again). An entry that comes back is ready at its original place.
+// All sets are ranges: consumers take and settle runs, so state stays small however long the queue is.
+//
+// Durable changes are apply_delivered() and apply_settled(), live and in replay alike. Owned by its cell's core.
+// Not for: who gets what (delivery/dispatcher.h), bytes (storage/partition.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/delivery/offset_set.h"
+
+namespace polylog::broker {
+
+struct AcquiredRun {
+  Offset first, last;
+  bool redelivered = false;
+};
+
+class Subscription {
+ public:
+  // Up to `max` ready entries below `end`, lowest first; they become open.
+  std::vector<AcquiredRun> acquire(uint32_t max, Offset end);
+  // What acquire() would give first; Offset(-1) if nothing is ready.
+  Offset first_ready(Offset end) const;
+  uint64_t ready_count(Offset end) const;
+  uint64_t open_count() const { return open_.count(); }
+
+  // Of the given ranges, those that are open now: the rest was settled before or never handed out.
+  std::vector<OffsetRange> open_within(const std::vector<OffsetRange>& ranges) const;
+  void give_back(const std::vector<OffsetRange>& ranges);  // open again becomes ready
+  std::vector<OffsetRange> ready_ranges(Offset end) const;
+
+  void apply_delivered(const std::vector<OffsetRange>& ranges, base::Lsn lsn);
+  void apply_settled(const std::vector<OffsetRange>& ranges, base::Lsn lsn);
+  Offset floor() const { return floor_; }
+  base::Lsn stamp() const { return stamp_; }
+  // After replay: nothing is leased any more, all that was delivered and not settled is ready.
+  void restart();
+
+  void save(base::Writer& out) const;  // floor i64 | settled set | delivered set
+  bool load(base::Reader& in, base::Lsn stamp);
+  std::string describe() const;
+
+ private:
+  // durable
+  Offset floor_;
+  OffsetSet settled_;    // above floor_
+  OffsetSet delivered_;  // from floor_ on, not settled
+  base::Lsn stamp_;
+  // in memory
+  Offset fresh_;
+  OffsetSet open_, returned_;
+};
+
+}  // namespace polylog::broker

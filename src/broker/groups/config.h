@@ -1,0 +1,22 @@
+// Options of the group engine. Units come last in each name; defaults suit an ordinary server.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/limits.h"
+
+namespace polylog::broker {
+
+struct GroupConfig {
+  int32_t session_timeout_ms_min = 6'000;
+  int32_t session_timeout_ms_max = 1'800'000;
+  int32_t initial_rebalance_delay_ms = 3'000;  // an empty group waits this long for more members; 0 = not at all
+  size_t members_max = 10'000;                 // also bounds the ids handed out and not used yet
+  int64_t cursor_retention_ms = 7LL * 24 * 3600 * 1000;
+  int64_t expiry_check_interval_ms = 600'000;
+  size_t metadata_bytes_max = 4'096;                                                     // of one committed cursor
+  size_t mutation_bytes_max = base::limits::kSlotPartBytesMax - 4 * base::limits::kKiB;  // bounds a group's roster
+};
+
+}  // namespace polylog::broker

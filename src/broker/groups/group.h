@@ -1,0 +1,174 @@
+// One group: members that share work by generations, and the cursors committed in its name.
+//
+//   Empty -> PreparingRebalance: members join -> CompletingRebalance: the leader assigns -> Stable -> (someone joins,
+//   leaves or falls silent) -> PreparingRebalance ...; without members it ends in Empty.
+//
+// A pure state machine: time and ids come in with calls, effects go out through GroupOutput. What must survive is a
+// GroupState and changes by mutations only; the working copy of the roster beside it holds what a rebalance has not
+// settled yet. After a restart the group carries on with the last settled roster, members get a fresh session deadline,
+// and the next generation is above any that a member may have heard of.
+// Not here: finding and dropping groups (group_table.h), parsing member metadata (the protocol layer).
+// group.cc answers members, group_rebalance.cc moves between phases and minds the time, group_cursors.cc
+// keeps the cursors.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "broker/groups/config.h"
+#include "broker/groups/mutations.h"
+#include "broker/groups/output.h"
+#include "broker/groups/requests.h"
+
+namespace polylog::broker {
+
+struct GroupContext {
+  GroupConfig config;
+  GroupOutput& output;
+  std::function<base::Uuid()> new_id;
+};
+
+class Group {
+ public:
+  // `absent_since`: the removal of the last group of this name, if any; replies depend on it too.
+  Group(std::string name, GroupContext& context, base::Lsn absent_since);
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  // --- rebuilding; then start() once
+  void replay(const GroupMutation& mutation, base::Lsn lsn);
+  void restore(GroupState state, base::Lsn stamp);
+  void start(base::MonoTime now);
+
+  // --- members
+  void join(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
+  void sync(ReplyTo to, const SyncRequest& request, base::MonoTime now, base::WallTime wall);
+  void heartbeat(ReplyTo to, const HeartbeatRequest& request, base::MonoTime now);
+  void leave(ReplyTo to, const LeaveRequest& request, base::MonoTime now, base::WallTime wall);
+  void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
+
+  // --- cursors
+  void commit(ReplyTo to, const CommitRequest& request, base::MonoTime now, base::WallTime wall);
+  void fetch_cursors(ReplyTo to, const FetchCursorsRequest& request);
+  void delete_cursors(ReplyTo to, const DeleteCursorsRequest& request);
+  void drop_stream(std::string_view stream);
+  void expire_cursors(base::WallTime wall);
+
+  // --- time
+  void on_time(base::MonoTime now, base::WallTime wall);
+  std::optional<base::MonoTime> wake_at() const { return wake_at_; }  // never later than the next thing due
+
+  // --- looking
+  const std::string& name() const { return state_.name; }
+  const GroupState& state() const { return state_; }
+  GroupPhase phase() const { return phase_; }
+  const std::string& protocol_type() const { return protocol_type_; }
+  base::Lsn lsn() const { return lsn_; }  // of the newest mutation; 0: nothing durable
+  DescribeGroupsReply::Group view() const;
+  bool is_idle() const { return phase_ == GroupPhase::kEmpty && pending_.empty(); }
+  std::string describe() const;
+
+ private:
+  struct Member {
+    MemberRecord record;
+    base::MonoTime session_deadline;
+    uint64_t join_order = 0;  // the leader is the first to have joined
+    std::optional<ReplyTo> join_waiter;
+    std::optional<ReplyTo> sync_waiter;
+    bool knows_id = false;  // some reply has told it
+    bool joined = false;    // since the rebalance began
+    bool sync_due = false;  // joined this generation and has not synced yet
+  };
+
+  // group.cc
+  void join_new(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
+  void join_known(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
+  void replace_static(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
+  bool keep_roster_of_replaced(ReplyTo to, const JoinRequest& request, const std::string& id,
+                               const std::string& leader_before, base::WallTime wall);
+  Member& add_member(std::string id, const JoinRequest& request);
+  void wait_for_rebalance(Member& member, ReplyTo to, base::MonoTime now, base::WallTime wall);
+  bool has_room_for(const JoinRequest& request) const;
+  bool shares_a_protocol(const JoinRequest& request) const;
+  GroupError check_member(const std::string& id, const std::optional<std::string>& instance_id) const;
+  GroupError check_sync(const SyncRequest& request) const;
+  void refresh_session(Member& member, base::MonoTime now);
+  JoinReply current_generation(const Member& member) const;
+  std::vector<JoinReply::Member> roster_for_leader() const;
+  void refuse_join(ReplyTo to, GroupError error, std::string member_id = {});
+  void answer_join(Member& member, JoinReply reply);
+  void answer_sync(Member& member, GroupError error);
+  template <typename Reply>
+  void reply(ReplyTo to, Reply reply);
+
+  // group_rebalance.cc
+  void prepare_rebalance(base::MonoTime now, base::WallTime wall);
+  void after_removal(bool lost_member, base::MonoTime now, base::WallTime wall);
+  void complete_join_if_all_here(base::MonoTime now, base::WallTime wall);
+  void complete_join(base::MonoTime now, base::WallTime wall);
+  void begin_generation(base::MonoTime now);
+  void become_empty(base::WallTime wall);
+  bool elect_leader();
+  std::string select_protocol() const;
+  bool all_support(const std::string& protocol, const std::string& except_id = {}) const;
+  bool settle_roster(base::WallTime wall);
+  void fail_syncs(GroupError error);
+  void remove_member(const std::string& id, GroupError told);
+  void expire_pending(base::MonoTime now, base::WallTime wall);
+  void expire_sessions(base::MonoTime now, base::WallTime wall);
+  void expire_join(base::MonoTime now, base::WallTime wall);
+  void expire_sync(base::MonoTime now, base::WallTime wall);
+  base::Duration rebalance_timeout() const;
+  void wake_by(base::MonoTime time);
+  void recompute_wake();
+
+  // group_cursors.cc
+  GroupError check_commit(const CommitRequest& request) const;
+  bool all_subscriptions_known() const;
+  bool is_subscribed(const std::string& stream) const;
+  bool is_expired(const CursorKey& key, const Cursor& cursor, base::WallTime wall) const;
+  void log_deleted_cursors(std::vector<CursorKey> keys);
+
+  void log(const GroupMutation& mutation) { log(mutation, encode(mutation)); }
+  void log(const GroupMutation& mutation, base::View encoded);
+  void adopt_roster();
+
+  GroupContext& context_;
+
+  // --- durable: changed by mutations only
+  GroupState state_;
+  base::Lsn lsn_;
+  base::Lsn absent_since_;
+
+  // --- in memory
+  GroupPhase phase_ = GroupPhase::kEmpty;
+  int32_t generation_ = 0;
+  std::string protocol_type_;
+  std::string protocol_;
+  std::string leader_;
+  std::map<std::string, Member> members_;
+  std::map<std::string, std::string> static_ids_;  // instance id -> member id
+  std::map<std::string, base::MonoTime> pending_;  // ids handed out, not used yet -> deadline
+  uint64_t joins_ = 0;
+
+  bool initial_delay_ = false;  // PreparingRebalance of a group that was empty
+  bool newcomer_ = false;       // since the delay was last extended
+  base::Duration delay_left_{};
+  std::optional<base::MonoTime> join_deadline_;
+  std::optional<base::MonoTime> sync_deadline_;
+  std::optional<base::MonoTime> wake_at_;
+};
+
+template <typename Reply>
+void Group::reply(ReplyTo to, Reply reply) {
+  context_.output.reply(to, std::move(reply), std::max(lsn_, absent_since_));
+}
+
+}  // namespace polylog::broker

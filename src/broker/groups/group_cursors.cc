@@ -1,0 +1,150 @@
+// The cursors committed in a group's name: who may commit, how long they stay, when they may be deleted.
+#include <algorithm>
+
+#include "broker/groups/group.h"
+
+namespace polylog::broker {
+
+using base::MonoTime;
+using base::WallTime;
+
+namespace {
+constexpr size_t kMutationBytesTarget = 64 * base::limits::kKiB;  // longer lists are split: entries are independent
+constexpr size_t kNumbersBytes = 32;                              // of an entry, at least
+
+size_t size_of(const CursorKey& key) { return key.stream.size() + kNumbersBytes; }
+}  // namespace
+
+GroupError Group::check_commit(const CommitRequest& request) const {
+  const bool is_outsider = request.generation < 0 && request.member_id.empty() && !request.instance_id;
+  if (request.generation < 0 && phase_ == GroupPhase::kEmpty) return GroupError::kNone;
+  if (is_outsider) return GroupError::kUnknownMember;
+  if (const GroupError error = check_member(request.member_id, request.instance_id); error != GroupError::kNone) {
+    return error;
+  }
+  if (request.generation != generation_) return GroupError::kIllegalGeneration;
+  if (phase_ == GroupPhase::kCompletingRebalance) return GroupError::kRebalanceInProgress;
+  return GroupError::kNone;
+}
+
+void Group::commit(ReplyTo to, const CommitRequest& request, MonoTime now, WallTime wall) {
+  CommitReply answer;
+  answer.error = check_commit(request);
+  CursorsCommitted change{.group = name(), .committed = wall, .expires = {}, .entries = {}};
+  if (request.retention_ms && *request.retention_ms >= 0) {
+    change.expires =
+        WallTime{wall.ms > INT64_MAX - *request.retention_ms ? INT64_MAX : wall.ms + *request.retention_ms};
+  }
+  if (const auto it = members_.find(request.member_id); it != members_.end() && answer.error == GroupError::kNone) {
+    refresh_session(it->second, now);
+  }
+  size_t size_bytes = 0;
+  for (const CommitRequest::Entry& entry : request.entries) {
+    GroupError error = answer.error;
+    if (error == GroupError::kNone && entry.metadata.size() > context_.config.metadata_bytes_max) {
+      error = GroupError::kMetadataTooLarge;
+    }
+    answer.entries.push_back({entry.key, error});
+    if (error != GroupError::kNone) continue;
+    change.entries.push_back(entry);
+    size_bytes += size_of(entry.key) + entry.metadata.size();
+    if (size_bytes >= kMutationBytesTarget) {
+      log(change);
+      change.entries.clear();
+      size_bytes = 0;
+    }
+  }
+  if (!change.entries.empty()) log(change);
+  reply(to, std::move(answer));
+}
+
+void Group::fetch_cursors(ReplyTo to, const FetchCursorsRequest& request) {
+  FetchCursorsReply answer;
+  const auto add = [&](const CursorKey& key, const Cursor& cursor) {
+    answer.entries.push_back({key, cursor.offset, cursor.leader_epoch, cursor.metadata});
+  };
+  if (!request.keys) {
+    for (const auto& [key, cursor] : state_.cursors) add(key, cursor);
+    return reply(to, std::move(answer));
+  }
+  for (const CursorKey& key : *request.keys) {
+    const auto it = state_.cursors.find(key);
+    add(key, it == state_.cursors.end() ? Cursor{} : it->second);
+  }
+  reply(to, std::move(answer));
+}
+
+void Group::delete_cursors(ReplyTo to, const DeleteCursorsRequest& request) {
+  DeleteCursorsReply answer;
+  const bool in_use = phase_ != GroupPhase::kEmpty;
+  if (in_use && !all_subscriptions_known()) {
+    answer.error = GroupError::kNotEmpty;
+    return reply(to, std::move(answer));
+  }
+  std::vector<CursorKey> gone;
+  for (const CursorKey& key : request.keys) {
+    const bool subscribed = in_use && is_subscribed(key.stream);
+    answer.entries.push_back({key, subscribed ? GroupError::kSubscribed : GroupError::kNone});
+    if (!subscribed && state_.cursors.contains(key)) gone.push_back(key);
+  }
+  log_deleted_cursors(std::move(gone));
+  reply(to, std::move(answer));
+}
+
+void Group::drop_stream(std::string_view stream) {
+  std::vector<CursorKey> gone;
+  for (auto it = state_.cursors.lower_bound(CursorKey{std::string(stream), 0});
+       it != state_.cursors.end() && it->first.stream == stream; ++it) {
+    gone.push_back(it->first);
+  }
+  log_deleted_cursors(std::move(gone));
+}
+
+void Group::expire_cursors(WallTime wall) {
+  std::vector<CursorKey> gone;
+  for (const auto& [key, cursor] : state_.cursors) {
+    if (is_expired(key, cursor, wall)) gone.push_back(key);
+  }
+  log_deleted_cursors(std::move(gone));
+}
+
+// Cursors age while nobody uses them: in an empty group since it became empty (or the commit, if later), in a stable
+// one whose subscriptions we can read those of streams no longer subscribed. Nothing ages during a rebalance.
+bool Group::is_expired(const CursorKey& key, const Cursor& cursor, WallTime wall) const {
+  if (phase_ == GroupPhase::kStable) {
+    if (!all_subscriptions_known() || is_subscribed(key.stream)) return false;
+  } else if (phase_ != GroupPhase::kEmpty) {
+    return false;
+  }
+  if (cursor.expires) return *cursor.expires <= wall;
+  WallTime since = cursor.committed;
+  if (phase_ == GroupPhase::kEmpty) since = std::max(since, state_.roster.changed);
+  return wall.ms - since.ms >= context_.config.cursor_retention_ms;
+}
+
+bool Group::all_subscriptions_known() const {
+  return std::ranges::all_of(members_, [](const auto& entry) { return entry.second.record.subscriptions.has_value(); });
+}
+
+bool Group::is_subscribed(const std::string& stream) const {
+  return std::ranges::any_of(members_, [&](const auto& entry) {
+    const Subscriptions& streams = entry.second.record.subscriptions;
+    return streams && std::ranges::find(*streams, stream) != streams->end();
+  });
+}
+
+void Group::log_deleted_cursors(std::vector<CursorKey> keys) {
+  CursorsDeleted change{name(), {}};
+  size_t size_bytes = 0;
+  for (CursorKey& key : keys) {
+    size_bytes += size_of(key);
+    change.keys.push_back(std::move(key));
+    if (size_bytes < kMutationBytesTarget) continue;
+    log(change);
+    change.keys.clear();
+    size_bytes = 0;
+  }
+  if (!change.keys.empty()) log(change);
+}
+
+}  // namespace polylog::broker

@@ -1,0 +1,341 @@
+#include "broker/groups/group_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace polylog::broker {
+
+using base::Lsn;
+using base::MonoTime;
+using base::WallTime;
+
+namespace {
+constexpr size_t kGroupsPerSweep = 256;  // one loop turn's share of the search for expired cursors
+}
+
+GroupTable::GroupTable(Output& output, GroupConfig config, std::function<base::Uuid()> new_id)
+    : context_{config, output, std::move(new_id)} {}
+
+// --- rebuilding
+
+base::Result<> GroupTable::restore(base::View snapshot, Lsn stamp) {
+  CHECK(!started_, "restore after start");
+  TRY_ASSIGN(GroupState state, decode_snapshot(snapshot));
+  Group& group = find_or_create(state.name);
+  group.restore(std::move(state), stamp);
+  newest_lsn_ = std::max(newest_lsn_, stamp);
+  return {};
+}
+
+base::Result<> GroupTable::apply(base::View mutation, Lsn lsn) {
+  CHECK(!started_, "replay after start");
+  TRY_ASSIGN(GroupMutation change, decode_group_mutation(mutation));
+  Group& group = find_or_create(group_of(change));
+  if (lsn <= group.lsn()) return {};
+  newest_lsn_ = std::max(newest_lsn_, lsn);
+  if (std::holds_alternative<GroupDeleted>(change)) {
+    removal_lsn_ = std::max(removal_lsn_, lsn);
+    forget(group.name());
+  } else {
+    group.replay(change, lsn);
+  }
+  return {};
+}
+
+void GroupTable::start(MonoTime now, WallTime) {
+  CHECK(!started_, "started twice");
+  started_ = true;
+  next_sweep_ = now + std::chrono::milliseconds(context_.config.expiry_check_interval_ms);
+  for (auto& [name, group] : groups_) {
+    group->start(now);
+    if (const auto wake = group->wake_at()) {
+      wakes_.emplace(*wake, name);
+      wakes_by_group_[name] = *wake;
+    }
+  }
+}
+
+// --- finding
+
+Group* GroupTable::find(const std::string& name) {
+  const auto it = groups_.find(name);
+  return it == groups_.end() ? nullptr : it->second.get();
+}
+
+const Group* GroupTable::find(const std::string& name) const {
+  const auto it = groups_.find(name);
+  return it == groups_.end() ? nullptr : it->second.get();
+}
+
+Group& GroupTable::find_or_create(const std::string& name) {
+  std::unique_ptr<Group>& group = groups_[name];
+  if (!group) group = std::make_unique<Group>(name, context_, removal_lsn_);
+  return *group;
+}
+
+void GroupTable::settle(Group& group, Lsn lsn_before) {
+  if (group.lsn() != lsn_before) {
+    newest_lsn_ = std::max(newest_lsn_, group.lsn());
+  }
+  if (group.is_idle() && group.lsn() == Lsn{0}) return forget(std::string(group.name()));
+  const auto it = wakes_by_group_.find(group.name());
+  const std::optional<MonoTime> wake = group.wake_at();
+  if (it != wakes_by_group_.end()) {
+    if (wake == it->second) return;
+    wakes_.erase({it->second, group.name()});
+    wakes_by_group_.erase(it);
+  }
+  if (!wake) return;
+  wakes_.emplace(*wake, group.name());
+  wakes_by_group_[group.name()] = *wake;
+}
+
+void GroupTable::destroy(Group& group) {
+  if (group.lsn() != Lsn{0}) {
+    removal_lsn_ = newest_lsn_ = context_.output.log(encode(GroupDeleted{group.name()}));
+  }
+  forget(std::string(group.name()));
+}
+
+void GroupTable::forget(const std::string& name) {
+  if (const auto it = wakes_by_group_.find(name); it != wakes_by_group_.end()) {
+    wakes_.erase({it->second, name});
+    wakes_by_group_.erase(it);
+  }
+  groups_.erase(name);
+}
+
+template <typename Reply>
+void GroupTable::answer_absent(ReplyTo to, Reply reply) {
+  context_.output.reply(to, std::move(reply), removal_lsn_);
+}
+
+// --- members
+
+void GroupTable::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime wall) {
+  const GroupConfig& config = context_.config;
+  GroupError error = GroupError::kNone;
+  if (request.group.empty()) {
+    error = GroupError::kInvalidGroupId;
+  } else if (request.session_timeout_ms < config.session_timeout_ms_min ||
+             request.session_timeout_ms > config.session_timeout_ms_max) {
+    error = GroupError::kInvalidSessionTimeout;
+  } else if (!request.member_id.empty() && find(request.group) == nullptr) {
+    error = GroupError::kUnknownMember;
+  }
+  if (error != GroupError::kNone) {
+    JoinReply refusal;
+    refusal.error = error;
+    refusal.member_id = request.member_id;
+    return answer_absent(to, std::move(refusal));
+  }
+  Group& group = find_or_create(request.group);
+  const Lsn before = group.lsn();
+  groups_by_session_[to.session].insert(request.group);
+  group.join(to, request, now, wall);
+  settle(group, before);
+}
+
+void GroupTable::sync(ReplyTo to, const SyncRequest& request, MonoTime now, WallTime wall) {
+  Group* group = find(request.group);
+  if (group == nullptr) {
+    SyncReply refusal;
+    refusal.error = request.group.empty() ? GroupError::kInvalidGroupId : GroupError::kUnknownMember;
+    return answer_absent(to, std::move(refusal));
+  }
+  const Lsn before = group->lsn();
+  groups_by_session_[to.session].insert(request.group);
+  group->sync(to, request, now, wall);
+  settle(*group, before);
+}
+
+void GroupTable::heartbeat(ReplyTo to, const HeartbeatRequest& request, MonoTime now, WallTime) {
+  Group* group = find(request.group);
+  if (group == nullptr) {
+    return answer_absent(
+        to, HeartbeatReply{request.group.empty() ? GroupError::kInvalidGroupId : GroupError::kUnknownMember});
+  }
+  const Lsn before = group->lsn();
+  group->heartbeat(to, request, now);
+  settle(*group, before);
+}
+
+void GroupTable::leave(ReplyTo to, const LeaveRequest& request, MonoTime now, WallTime wall) {
+  Group* group = find(request.group);
+  if (group == nullptr) {
+    LeaveReply refusal;
+    refusal.error = request.group.empty() ? GroupError::kInvalidGroupId : GroupError::kUnknownMember;
+    for (const LeaveRequest::Member& member : request.members) {
+      refusal.members.push_back({member.member_id, member.instance_id, refusal.error});
+    }
+    return answer_absent(to, std::move(refusal));
+  }
+  const Lsn before = group->lsn();
+  group->leave(to, request, now, wall);
+  settle(*group, before);
+}
+
+// --- cursors
+
+void GroupTable::commit(ReplyTo to, const CommitRequest& request, MonoTime now, WallTime wall) {
+  if (request.generation >= 0 && find(request.group) == nullptr) {
+    CommitReply refusal;
+    refusal.error = GroupError::kGroupNotFound;
+    for (const CommitRequest::Entry& entry : request.entries) refusal.entries.push_back({entry.key, refusal.error});
+    return answer_absent(to, std::move(refusal));
+  }
+  Group& group = find_or_create(request.group);
+  const Lsn before = group.lsn();
+  group.commit(to, request, now, wall);
+  settle(group, before);
+}
+
+void GroupTable::fetch_cursors(ReplyTo to, const FetchCursorsRequest& request) {
+  if (Group* group = find(request.group)) return group->fetch_cursors(to, request);
+  FetchCursorsReply nothing;
+  for (const CursorKey& key : request.keys.value_or(std::vector<CursorKey>{})) {
+    nothing.entries.push_back({key, -1, -1, {}});
+  }
+  answer_absent(to, std::move(nothing));
+}
+
+void GroupTable::delete_cursors(ReplyTo to, const DeleteCursorsRequest& request) {
+  Group* group = find(request.group);
+  if (group == nullptr) return answer_absent(to, DeleteCursorsReply{GroupError::kGroupNotFound, {}});
+  const Lsn before = group->lsn();
+  group->delete_cursors(to, request);
+  settle(*group, before);
+}
+
+// --- groups
+
+void GroupTable::describe(ReplyTo to, const DescribeGroupsRequest& request) {
+  DescribeGroupsReply answer;
+  Lsn after = removal_lsn_;
+  for (const std::string& name : request.groups) {
+    if (const Group* group = find(name)) {
+      answer.groups.push_back(group->view());
+      after = std::max(after, group->lsn());
+    } else {
+      DescribeGroupsReply::Group dead;
+      dead.name = name;
+      dead.error = GroupError::kGroupNotFound;
+      answer.groups.push_back(std::move(dead));
+    }
+  }
+  context_.output.reply(to, std::move(answer), after);
+}
+
+void GroupTable::list(ReplyTo to, const ListGroupsRequest& request) {
+  ListGroupsReply answer;
+  for (const auto& [name, group] : groups_) {
+    if (!request.phases.empty() && std::ranges::find(request.phases, group->phase()) == request.phases.end()) continue;
+    answer.groups.push_back({name, group->protocol_type(), group->phase()});
+  }
+  context_.output.reply(to, std::move(answer), newest_lsn_);
+}
+
+void GroupTable::remove(ReplyTo to, const DeleteGroupsRequest& request) {
+  DeleteGroupsReply answer;
+  for (const std::string& name : request.groups) {
+    Group* group = find(name);
+    GroupError error = GroupError::kNone;
+    if (group == nullptr) {
+      error = GroupError::kGroupNotFound;
+    } else if (group->phase() != GroupPhase::kEmpty) {
+      error = GroupError::kNotEmpty;
+    } else {
+      destroy(*group);
+    }
+    answer.groups.push_back({name, error});
+  }
+  context_.output.reply(to, std::move(answer), newest_lsn_);
+}
+
+// --- events
+
+void GroupTable::drop_stream(std::string_view stream) {
+  for (auto& [name, group] : groups_) {
+    const Lsn before = group->lsn();
+    group->drop_stream(stream);
+    if (group->lsn() == before) continue;
+    newest_lsn_ = std::max(newest_lsn_, group->lsn());
+  }
+}
+
+void GroupTable::session_closed(SessionId session, MonoTime now, WallTime wall) {
+  const auto node = groups_by_session_.extract(session);
+  if (node.empty()) return;
+  for (const std::string& name : node.mapped()) {
+    Group* group = find(name);
+    if (group == nullptr) continue;
+    const Lsn before = group->lsn();
+    group->session_closed(session, now, wall);
+    settle(*group, before);
+  }
+}
+
+void GroupTable::on_time(MonoTime now, WallTime wall) {
+  while (!wakes_.empty() && wakes_.begin()->first <= now) {
+    Group& group = *groups_.at(wakes_.begin()->second);
+    const Lsn before = group.lsn();
+    group.on_time(now, wall);
+    settle(group, before);
+  }
+  if (!groups_.empty() && next_sweep_ <= now) sweep(now, wall);
+}
+
+std::optional<MonoTime> GroupTable::next_deadline() const {
+  if (groups_.empty()) return std::nullopt;
+  return wakes_.empty() ? next_sweep_ : std::min(next_sweep_, wakes_.begin()->first);
+}
+
+// Expires cursors and drops groups that are empty and hold none, a share a call.
+void GroupTable::sweep(MonoTime now, WallTime wall) {
+  auto it = groups_.lower_bound(sweep_from_);
+  for (size_t seen = 0; seen < kGroupsPerSweep && it != groups_.end(); ++seen) {
+    Group& group = *(it++)->second;
+    const Lsn before = group.lsn();
+    group.expire_cursors(wall);
+    if (group.is_idle() && group.state().cursors.empty()) {
+      destroy(group);
+    } else {
+      settle(group, before);
+    }
+  }
+  if (it != groups_.end()) {
+    sweep_from_ = it->first;
+    return;
+  }
+  sweep_from_.clear();
+  next_sweep_ = now + std::chrono::milliseconds(context_.config.expiry_check_interval_ms);
+}
+
+// --- checkpoints
+
+std::vector<std::string> GroupTable::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, group] : groups_) names.push_back(name);
+  return names;
+}
+
+std::optional<std::vector<uint8_t>> GroupTable::snapshot(const std::string& name) const {
+  const Group* group = find(name);
+  if (group == nullptr || group->lsn() == Lsn{0}) return std::nullopt;
+  return encode_snapshot(group->state());
+}
+
+Lsn GroupTable::stamp(const std::string& name) const {
+  const Group* group = find(name);
+  return group == nullptr ? removal_lsn_ : group->lsn();
+}
+
+std::string GroupTable::describe_state() const {
+  std::string text;
+  for (const auto& [name, group] : groups_) text += group->describe() + "\n";
+  return text;
+}
+
+}  // namespace polylog::broker

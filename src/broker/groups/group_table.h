@@ -1,0 +1,81 @@
+// All groups of one cell, on the core that owns the cell. Finds or creates the group a request names, wakes groups when
+// their time comes, drops those that are empty and hold nothing. Deterministic: equal calls give equal effects.
+// Not here: a clock, a disk, the catalog (the owner calls drop_stream), any wire format.
+//
+// Life: restore() and apply() in log order, then start() once, then everything else.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/groups/group.h"
+
+namespace polylog::broker {
+
+class GroupTable {
+ public:
+  using Output = GroupOutput;
+
+  GroupTable(Output& output, GroupConfig config, std::function<base::Uuid()> new_id);
+
+  // --- rebuilding
+  base::Result<> restore(base::View snapshot,
+                         base::Lsn stamp);  // of one group; its mutations up to `stamp` are skipped
+  base::Result<> apply(base::View mutation, base::Lsn lsn);
+  void start(base::MonoTime now, base::WallTime wall);
+
+  // --- requests; each is answered once through Output, unless its session closes first
+  void join(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
+  void sync(ReplyTo to, const SyncRequest& request, base::MonoTime now, base::WallTime wall);
+  void heartbeat(ReplyTo to, const HeartbeatRequest& request, base::MonoTime now, base::WallTime wall);
+  void leave(ReplyTo to, const LeaveRequest& request, base::MonoTime now, base::WallTime wall);
+  void commit(ReplyTo to, const CommitRequest& request, base::MonoTime now, base::WallTime wall);
+  void fetch_cursors(ReplyTo to, const FetchCursorsRequest& request);
+  void delete_cursors(ReplyTo to, const DeleteCursorsRequest& request);
+  void describe(ReplyTo to, const DescribeGroupsRequest& request);
+  void list(ReplyTo to, const ListGroupsRequest& request);
+  void remove(ReplyTo to, const DeleteGroupsRequest& request);
+
+  // --- events
+  void drop_stream(std::string_view stream);
+  void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
+  void on_time(base::MonoTime now, base::WallTime wall);
+  std::optional<base::MonoTime> next_deadline() const;
+
+  // --- checkpoints: equal states give equal bytes
+  std::optional<std::vector<uint8_t>> snapshot(const std::string& group) const;  // nullopt: nothing durable; drop it
+  base::Lsn stamp(const std::string& group) const;                               // the lsn its snapshot reflects
+  std::vector<std::string> names() const;  // sorted
+  size_t size() const { return groups_.size(); }
+  std::string describe_state() const;
+
+ private:
+  Group* find(const std::string& name);
+  const Group* find(const std::string& name) const;
+  Group& find_or_create(const std::string& name);
+  void settle(Group& group, base::Lsn lsn_before);  // after every call into a group: may destroy it
+  void destroy(Group& group);
+  void forget(const std::string& name);
+  void sweep(base::MonoTime now, base::WallTime wall);
+  template <typename Reply>
+  void answer_absent(ReplyTo to, Reply reply);
+
+  GroupContext context_;
+  std::map<std::string, std::unique_ptr<Group>> groups_;
+  std::map<std::string, base::MonoTime> wakes_by_group_;
+  std::set<std::pair<base::MonoTime, std::string>> wakes_;
+  std::map<SessionId, std::set<std::string>> groups_by_session_;  // where it may have a waiting reply
+  base::Lsn newest_lsn_;   // of any group: what a list of all depends on
+  base::Lsn removal_lsn_;  // of the newest removal: what "no such group" depends on
+  base::MonoTime next_sweep_;
+  std::string sweep_from_;  // where a sweep that was cut short goes on
+  bool started_ = false;
+};
+
+}  // namespace polylog::broker

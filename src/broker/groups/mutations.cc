@@ -1,0 +1,285 @@
+#include "broker/groups/mutations.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/wire.h"
+
+namespace polylog::broker {
+namespace {
+
+using base::ErrorCode;
+using base::Reader;
+using base::WallTime;
+using base::Writer;
+
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+// --- writing
+
+void put_text(Writer& w, std::string_view text) {
+  w.uvarint(text.size());
+  w.text(text);
+}
+
+void put_i32(Writer& w, int32_t value) { w.u32le(static_cast<uint32_t>(value)); }
+
+void put_optional_time(Writer& w, const std::optional<WallTime>& time) {
+  w.u8(time.has_value());
+  if (time) w.i64le(time->ms);
+}
+
+void put_key(Writer& w, const CursorKey& key) {
+  put_text(w, key.stream);
+  w.u32le(key.partition);
+}
+
+void put_member(Writer& w, const MemberRecord& member) {
+  put_text(w, member.id);
+  w.u8(member.instance_id.has_value());
+  if (member.instance_id) put_text(w, *member.instance_id);
+  put_text(w, member.client_id);
+  put_text(w, member.client_host);
+  put_i32(w, member.session_timeout_ms);
+  put_i32(w, member.rebalance_timeout_ms);
+  w.uvarint(member.protocols.size());
+  for (const GroupProtocol& protocol : member.protocols) {
+    put_text(w, protocol.name);
+    put_text(w, protocol.metadata);
+  }
+  w.u8(member.subscriptions.has_value());
+  if (member.subscriptions) {
+    w.uvarint(member.subscriptions->size());
+    for (const std::string& stream : *member.subscriptions) put_text(w, stream);
+  }
+  put_text(w, member.assignment);
+}
+
+void put_roster(Writer& w, const Roster& roster) {
+  put_i32(w, roster.generation);
+  w.i64le(roster.changed.ms);
+  put_text(w, roster.protocol_type);
+  put_text(w, roster.protocol);
+  put_text(w, roster.leader);
+  w.uvarint(roster.members.size());
+  for (const MemberRecord& member : roster.members) put_member(w, member);
+}
+
+GroupMutationType put_body(Writer& w, const GroupMutation& mutation) {
+  put_text(w, group_of(mutation));
+  return std::visit(Overloaded{
+                        [&](const CursorsCommitted& m) {
+                          w.i64le(m.committed.ms);
+                          put_optional_time(w, m.expires);
+                          w.uvarint(m.entries.size());
+                          for (const CommitRequest::Entry& entry : m.entries) {
+                            put_key(w, entry.key);
+                            w.i64le(entry.offset);
+                            put_i32(w, entry.leader_epoch);
+                            put_text(w, entry.metadata);
+                          }
+                          return GroupMutationType::kCursorsCommitted;
+                        },
+                        [&](const GenerationStarted& m) {
+                          put_i32(w, m.generation);
+                          return GroupMutationType::kGenerationStarted;
+                        },
+                        [&](const MembershipChanged& m) {
+                          put_roster(w, m.roster);
+                          return GroupMutationType::kMembership;
+                        },
+                        [&](const CursorsDeleted& m) {
+                          w.uvarint(m.keys.size());
+                          for (const CursorKey& key : m.keys) put_key(w, key);
+                          return GroupMutationType::kCursorsDeleted;
+                        },
+                        [&](const GroupDeleted&) { return GroupMutationType::kGroupDeleted; },
+                    },
+                    mutation);
+}
+
+// --- reading
+
+std::string get_text(Reader& r) { return std::string(r.text(r.uvarint64())); }
+int32_t get_i32(Reader& r) { return static_cast<int32_t>(r.u32le()); }
+WallTime get_time(Reader& r) { return {r.i64le()}; }
+
+bool get_flag(Reader& r) {
+  const uint8_t flag = r.u8();
+  if (flag > 1) r.set_failed();
+  return flag == 1;
+}
+
+std::optional<WallTime> get_optional_time(Reader& r) {
+  if (!get_flag(r)) return std::nullopt;
+  return get_time(r);
+}
+
+CursorKey get_key(Reader& r) {
+  CursorKey key;
+  key.stream = get_text(r);
+  key.partition = r.u32le();
+  return key;
+}
+
+// Grows as it reads: a false count runs into the end of the bytes, not into the allocator.
+template <typename Get>
+auto get_list(Reader& r, Get get) {
+  std::vector<decltype(get(r))> list;
+  for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) list.push_back(get(r));
+  return list;
+}
+
+MemberRecord get_member(Reader& r) {
+  MemberRecord member;
+  member.id = get_text(r);
+  if (get_flag(r)) member.instance_id = get_text(r);
+  member.client_id = get_text(r);
+  member.client_host = get_text(r);
+  member.session_timeout_ms = get_i32(r);
+  member.rebalance_timeout_ms = get_i32(r);
+  member.protocols = get_list(r, [](Reader& in) {
+    GroupProtocol protocol;
+    protocol.name = get_text(in);
+    protocol.metadata = get_text(in);
+    return protocol;
+  });
+  if (get_flag(r)) member.subscriptions = get_list(r, get_text);
+  member.assignment = get_text(r);
+  return member;
+}
+
+Roster get_roster(Reader& r) {
+  Roster roster;
+  roster.generation = get_i32(r);
+  roster.changed = get_time(r);
+  roster.protocol_type = get_text(r);
+  roster.protocol = get_text(r);
+  roster.leader = get_text(r);
+  roster.members = get_list(r, get_member);
+  return roster;
+}
+
+CommitRequest::Entry get_entry(Reader& r) {
+  CommitRequest::Entry entry;
+  entry.key = get_key(r);
+  entry.offset = r.i64le();
+  entry.leader_epoch = get_i32(r);
+  entry.metadata = get_text(r);
+  return entry;
+}
+
+std::optional<GroupMutation> get_body(Reader& r, uint8_t type) {
+  std::string group = get_text(r);
+  switch (static_cast<GroupMutationType>(type)) {
+    case GroupMutationType::kCursorsCommitted: {
+      CursorsCommitted m{.group = std::move(group), .committed = get_time(r), .expires = {}, .entries = {}};
+      m.expires = get_optional_time(r);
+      m.entries = get_list(r, get_entry);
+      return m;
+    }
+    case GroupMutationType::kGenerationStarted: return GenerationStarted{std::move(group), get_i32(r)};
+    case GroupMutationType::kMembership: return MembershipChanged{std::move(group), get_roster(r)};
+    case GroupMutationType::kCursorsDeleted: return CursorsDeleted{std::move(group), get_list(r, get_key)};
+    case GroupMutationType::kGroupDeleted: return GroupDeleted{std::move(group)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const std::string& group_of(const GroupMutation& mutation) {
+  return std::visit([](const auto& m) -> const std::string& { return m.group; }, mutation);
+}
+
+std::vector<uint8_t> encode(const GroupMutation& mutation) {
+  Writer w;
+  w.u8(0);
+  w.u8(kGroupMutationVersion);
+  const size_t length_at = w.size();
+  w.u32le(0);
+  w.buffer()[0] = static_cast<uint8_t>(put_body(w, mutation));
+  w.patch_u32le(length_at, static_cast<uint32_t>(w.size() - length_at - 4));
+  return std::move(w.buffer());
+}
+
+base::Result<GroupMutation> decode_group_mutation(base::View bytes) {
+  Reader header(bytes);
+  const uint8_t type = header.u8();
+  const uint8_t version = header.u8();
+  const uint32_t length = header.u32le();
+  if (!header.ok() || length != header.remaining()) {
+    return base::fail(ErrorCode::kCorrupt, "group mutation: wrong length");
+  }
+  if (version != kGroupMutationVersion) {
+    return base::fail(ErrorCode::kUnsupported, "group mutation: version " + std::to_string(version));
+  }
+  Reader body(header.rest());
+  std::optional<GroupMutation> mutation = get_body(body, type);
+  if (!mutation) return base::fail(ErrorCode::kUnsupported, "group mutation: type " + std::to_string(type));
+  if (!body.ok() || !body.at_end()) return base::fail(ErrorCode::kCorrupt, "group mutation: malformed body");
+  return std::move(*mutation);
+}
+
+std::vector<uint8_t> encode_snapshot(const GroupState& state) {
+  Writer w;
+  w.u8(kGroupSnapshotVersion);
+  put_text(w, state.name);
+  put_roster(w, state.roster);
+  put_i32(w, state.generation_started);
+  w.uvarint(state.cursors.size());
+  for (const auto& [key, cursor] : state.cursors) {
+    put_key(w, key);
+    w.i64le(cursor.offset);
+    put_i32(w, cursor.leader_epoch);
+    put_text(w, cursor.metadata);
+    w.i64le(cursor.committed.ms);
+    put_optional_time(w, cursor.expires);
+  }
+  return std::move(w.buffer());
+}
+
+base::Result<GroupState> decode_snapshot(base::View bytes) {
+  Reader r(bytes);
+  if (const uint8_t version = r.u8(); r.ok() && version != kGroupSnapshotVersion) {
+    return base::fail(ErrorCode::kUnsupported, "group snapshot: version " + std::to_string(version));
+  }
+  GroupState state;
+  state.name = get_text(r);
+  state.roster = get_roster(r);
+  state.generation_started = get_i32(r);
+  for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) {
+    CommitRequest::Entry entry = get_entry(r);
+    Cursor cursor{entry.offset, entry.leader_epoch, std::move(entry.metadata), get_time(r), {}};
+    cursor.expires = get_optional_time(r);
+    state.cursors.insert_or_assign(std::move(entry.key), std::move(cursor));
+  }
+  if (!r.ok() || !r.at_end()) return base::fail(ErrorCode::kCorrupt, "group snapshot: malformed");
+  return state;
+}
+
+void GroupState::apply(const GroupMutation& mutation) {
+  std::visit(Overloaded{
+                 [&](const CursorsCommitted& m) {
+                   for (const CommitRequest::Entry& entry : m.entries) {
+                     cursors.insert_or_assign(
+                         entry.key, Cursor{entry.offset, entry.leader_epoch, entry.metadata, m.committed, m.expires});
+                   }
+                 },
+                 [&](const GenerationStarted& m) { generation_started = m.generation; },
+                 [&](const MembershipChanged& m) {
+                   roster = m.roster;
+                   generation_started = std::max(generation_started, roster.generation);
+                 },
+                 [&](const CursorsDeleted& m) {
+                   for (const CursorKey& key : m.keys) cursors.erase(key);
+                 },
+                 [&](const GroupDeleted&) { CHECK(false, "a deleted group takes no more mutations: " + name); },
+             },
+             mutation);
+}
+
+}  // namespace polylog::broker

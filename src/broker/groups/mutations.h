@@ -1,0 +1,121 @@
+// The durable form of groups: what is logged (mutations) and what is checkpointed (snapshots), and GroupState, the
+// object both of them build. Live code changes a GroupState only by applying a mutation it has just logged, so that replay
+// cannot differ. Not here: anything that lives only in memory (phases, waiting replies, deadlines; see group.h).
+//
+//   mutation    | type u8 | version u8 | body length u32 | body |
+//   every body begins with the group's name
+//     cursors committed   | name str | committed i64 | expires opt i64 | count uv | { stream str | partition u32 |
+//                           offset i64 | leader epoch u32 | metadata str }* |
+//     generation started  | name str | generation u32 |                  members may have heard of this number
+//     membership          | name str | roster |                          replaces the one before
+//     cursors deleted     | name str | count uv | { stream str | partition u32 }* |
+//     group deleted       | name str |
+//   roster      | generation u32 | changed i64 | type str | protocol str | leader str | count uv | member* |
+//   member      | id str | instance opt str | client id str | client host str | session timeout u32 |
+//               | rebalance timeout u32 | protocols: count uv, { name str | metadata str }* |
+//               | subscriptions opt: count uv, { stream str }* | assignment str |
+//   snapshot    | version u8 | name str | roster | generation started u32 | count uv | { stream str | partition u32 |
+//                 offset i64 | leader epoch u32 | metadata str | committed i64 | expires opt i64 }* |
+//
+//   integers are little-endian; uv = LEB128; str = uv length, bytes; opt = u8 0, or 1 and the value; times: ms since
+//   1970.
+//   Members and cursors of a snapshot are sorted: equal states have equal bytes.
+//
+// To change a format: raise its version below, keep reading the older one, add a test with the older one's bytes.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "broker/groups/requests.h"
+
+namespace polylog::broker {
+
+inline constexpr uint8_t kGroupMutationVersion = 1;
+inline constexpr uint8_t kGroupSnapshotVersion = 1;
+
+enum class GroupMutationType : uint8_t {
+  kCursorsCommitted = 1,
+  kGenerationStarted = 2,
+  kMembership = 3,
+  kCursorsDeleted = 4,
+  kGroupDeleted = 5,
+};
+
+struct MemberRecord {
+  std::string id;
+  std::optional<std::string> instance_id;
+  std::string client_id;
+  std::string client_host;
+  int32_t session_timeout_ms = 0;
+  int32_t rebalance_timeout_ms = 0;
+  std::vector<GroupProtocol> protocols;
+  Subscriptions subscriptions;
+  std::string assignment;
+};
+
+struct Roster {
+  int32_t generation = 0;
+  base::WallTime changed;  // of an empty group: since when it is empty
+  std::string protocol_type;
+  std::string protocol;
+  std::string leader;
+  std::vector<MemberRecord> members;  // sorted by id
+};
+
+struct Cursor {
+  int64_t offset = -1;
+  int32_t leader_epoch = -1;
+  std::string metadata;
+  base::WallTime committed;
+  std::optional<base::WallTime> expires;  // asked for by the committer; else the group's retention rules apply
+};
+
+struct CursorsCommitted {
+  std::string group;
+  base::WallTime committed;
+  std::optional<base::WallTime> expires;
+  std::vector<CommitRequest::Entry> entries;
+};
+struct GenerationStarted {
+  std::string group;
+  int32_t generation = 0;
+};
+struct MembershipChanged {
+  std::string group;
+  Roster roster;
+};
+struct CursorsDeleted {
+  std::string group;
+  std::vector<CursorKey> keys;
+};
+struct GroupDeleted {
+  std::string group;
+};
+using GroupMutation =
+    std::variant<CursorsCommitted, GenerationStarted, MembershipChanged, CursorsDeleted, GroupDeleted>;
+
+struct GroupState {
+  std::string name;
+  Roster roster;
+  int32_t generation_started = 0;  // the highest ever; a generation between it and the roster's was never synced
+  std::map<CursorKey, Cursor> cursors;
+
+  void apply(const GroupMutation& mutation);  // any but GroupDeleted, which ends the object
+};
+
+const std::string& group_of(const GroupMutation& mutation);
+
+std::vector<uint8_t> encode(const GroupMutation& mutation);
+base::Result<GroupMutation> decode_group_mutation(base::View bytes);
+
+std::vector<uint8_t> encode_snapshot(const GroupState& state);
+base::Result<GroupState> decode_snapshot(base::View bytes);
+
+}  // namespace polylog::broker

@@ -1,0 +1,20 @@
+// Where the group engine's effects go. Implemented by the cell that owns the groups; called on its core only.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "broker/groups/requests.h"
+#include "broker/ids.h"
+
+namespace polylog::broker {
+
+class GroupOutput {
+ public:
+  virtual ~GroupOutput() = default;
+  // Stages a mutation and numbers it; it becomes durable later, in order.
+  virtual base::Lsn log(base::View mutation) = 0;
+  // The reply leaves once `after` is committed; Lsn{0}: at once.
+  virtual void reply(ReplyTo to, GroupReply reply, base::Lsn after) = 0;
+};
+
+}  // namespace polylog::broker

@@ -1,0 +1,247 @@
+// What sessions ask of the group engine, and what it answers. Everything owns its bytes: a reply may wait for a commit.
+// Member metadata and assignments are opaque; the protocol layer fills `subscriptions` from them where it can read
+// them.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace polylog::broker {
+
+enum class GroupError : uint8_t {
+  kNone,
+  kInvalidGroupId,  // an empty name where a group needs one
+  kUnknownMember,   // no such member, or a non-member touching a group that has members
+  kIllegalGeneration,
+  kRebalanceInProgress,   // join again
+  kMemberIdRequired,      // join again with the id in the reply
+  kFencedInstance,        // another member took over this instance id
+  kInconsistentProtocol,  // protocol type differs, or no protocol that all members share
+  kInvalidSessionTimeout,
+  kGroupFull,
+  kGroupTooLarge,  // members' metadata and assignments do not fit one mutation
+  kNotEmpty,
+  kGroupNotFound,
+  kSubscribed,        // cursors of a stream that members still read
+  kMetadataTooLarge,  // of one cursor
+};
+const char* name_of(GroupError error);
+
+enum class GroupPhase : uint8_t { kEmpty, kPreparingRebalance, kCompletingRebalance, kStable, kDead };
+const char* name_of(GroupPhase phase);
+
+// --- membership
+
+struct GroupProtocol {
+  std::string name;
+  std::string metadata;
+  friend bool operator==(const GroupProtocol&, const GroupProtocol&) = default;
+};
+
+using Subscriptions =
+    std::optional<std::vector<std::string>>;  // stream names; nullopt: the metadata is opaque to us too
+
+struct JoinRequest {
+  std::string group;
+  std::string member_id;  // empty: a new member
+  std::optional<std::string> instance_id;
+  std::string client_id;
+  std::string client_host;
+  int32_t session_timeout_ms = 0;
+  std::optional<int32_t> rebalance_timeout_ms;  // nullopt: as the session timeout
+  std::string protocol_type;
+  std::vector<GroupProtocol> protocols;  // most wanted first
+  Subscriptions subscriptions;
+  bool can_retry_with_id = false;    // a new dynamic member is told its id first (kMemberIdRequired)
+  bool can_skip_assignment = false;  // understands JoinReply::skip_assignment
+};
+
+struct JoinReply {
+  struct Member {
+    std::string member_id;
+    std::optional<std::string> instance_id;
+    std::string metadata;
+  };
+  GroupError error = GroupError::kNone;
+  int32_t generation = -1;
+  std::string protocol_type;
+  std::string protocol;
+  std::string leader;
+  std::string member_id;
+  std::vector<Member> members;  // for the leader only
+  bool skip_assignment = false;
+};
+
+struct SyncRequest {
+  struct Assignment {
+    std::string member_id;
+    std::string assignment;
+  };
+  std::string group;
+  std::string member_id;
+  std::optional<std::string> instance_id;
+  int32_t generation = -1;
+  std::optional<std::string> protocol_type;  // checked when given
+  std::optional<std::string> protocol;       // checked when given
+  std::vector<Assignment> assignments;       // from the leader only
+};
+
+struct SyncReply {
+  GroupError error = GroupError::kNone;
+  std::string protocol_type;
+  std::string protocol;
+  std::string assignment;
+};
+
+struct HeartbeatRequest {
+  std::string group;
+  std::string member_id;
+  std::optional<std::string> instance_id;
+  int32_t generation = -1;
+};
+
+struct HeartbeatReply {
+  GroupError error = GroupError::kNone;
+};
+
+struct LeaveRequest {
+  struct Member {
+    std::string member_id;  // may be empty when instance_id is given
+    std::optional<std::string> instance_id;
+  };
+  std::string group;
+  std::vector<Member> members;
+};
+
+struct LeaveReply {
+  struct Member {
+    std::string member_id;
+    std::optional<std::string> instance_id;
+    GroupError error = GroupError::kNone;
+  };
+  GroupError error = GroupError::kNone;  // of the request as a whole; then `members` carry it too
+  std::vector<Member> members;           // in request order
+};
+
+// --- cursors
+
+struct CursorKey {
+  std::string stream;
+  uint32_t partition = 0;
+  friend auto operator<=>(const CursorKey&, const CursorKey&) = default;
+};
+
+struct CommitRequest {
+  struct Entry {
+    CursorKey key;
+    int64_t offset = -1;
+    int32_t leader_epoch = -1;
+    std::string metadata;
+  };
+  std::string group;
+  std::string member_id;
+  std::optional<std::string> instance_id;
+  int32_t generation = -1;  // -1: not a member
+  std::optional<int64_t> retention_ms;
+  std::vector<Entry> entries;
+};
+
+struct CommitReply {
+  struct Entry {
+    CursorKey key;
+    GroupError error = GroupError::kNone;
+  };
+  GroupError error = GroupError::kNone;  // of the request as a whole; then the entries carry it too
+  std::vector<Entry> entries;            // in request order
+};
+
+struct FetchCursorsRequest {
+  std::string group;
+  std::optional<std::vector<CursorKey>> keys;  // nullopt: all of them
+};
+
+struct FetchCursorsReply {
+  struct Entry {
+    CursorKey key;
+    int64_t offset = -1;  // -1: nothing committed
+    int32_t leader_epoch = -1;
+    std::string metadata;
+  };
+  GroupError error = GroupError::kNone;
+  std::vector<Entry> entries;  // in request order; sorted when all were asked for
+};
+
+struct DeleteCursorsRequest {
+  std::string group;
+  std::vector<CursorKey> keys;
+};
+
+struct DeleteCursorsReply {
+  struct Entry {
+    CursorKey key;
+    GroupError error = GroupError::kNone;
+  };
+  GroupError error = GroupError::kNone;
+  std::vector<Entry> entries;  // in request order; empty if the request failed as a whole
+};
+
+// --- groups
+
+struct DescribeGroupsRequest {
+  std::vector<std::string> groups;
+};
+
+struct DescribeGroupsReply {
+  struct Member {
+    std::string member_id;
+    std::optional<std::string> instance_id;
+    std::string client_id;
+    std::string client_host;
+    std::string metadata;  // for the chosen protocol; empty unless the group is stable
+    std::string assignment;
+  };
+  struct Group {
+    std::string name;
+    GroupError error = GroupError::kNone;  // kGroupNotFound goes with phase kDead
+    GroupPhase phase = GroupPhase::kDead;
+    int32_t generation = -1;
+    std::string protocol_type;
+    std::string protocol;  // empty unless the group is stable
+    std::vector<Member> members;
+  };
+  std::vector<Group> groups;
+};
+
+struct ListGroupsRequest {
+  std::vector<GroupPhase> phases;  // empty: any
+};
+
+struct ListGroupsReply {
+  struct Group {
+    std::string name;
+    std::string protocol_type;  // empty: only cursors, never a member
+    GroupPhase phase = GroupPhase::kEmpty;
+  };
+  std::vector<Group> groups;  // sorted by name
+};
+
+struct DeleteGroupsRequest {
+  std::vector<std::string> groups;
+};
+
+struct DeleteGroupsReply {
+  struct Group {
+    std::string name;
+    GroupError error = GroupError::kNone;
+  };
+  std::vector<Group> groups;
+};
+
+using GroupReply = std::variant<JoinReply, SyncReply, HeartbeatReply, LeaveReply, CommitReply, FetchCursorsReply,
+                                DeleteCursorsReply, DescribeGroupsReply, ListGroupsReply, DeleteGroupsReply>;
+
+}  // namespace polylog::broker

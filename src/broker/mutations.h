@@ -1,0 +1,50 @@
+// The engine's own mutations in a cell's WAL (storage/mutation.h has the partition's). docs/formats/mutations.md.
+//
+// kDelivered v1, kSettled v1:  stream 16 B | index u32 | count u32 | {first i64, last i64}...
+// kQueueDropped v1:            stream 16 B | index u32
+// kGroup v1:                   a group mutation (groups/mutations.h)
+#pragma once
+
+#include <vector>
+
+#include "broker/delivery/offset_set.h"
+#include "storage/mutation.h"
+
+namespace polylog::broker {
+
+inline constexpr auto kDeliveredMutation = static_cast<storage::MutationType>(0x100);
+inline constexpr auto kSettledMutation = static_cast<storage::MutationType>(0x101);
+inline constexpr auto kQueueDroppedMutation = static_cast<storage::MutationType>(0x102);
+inline constexpr auto kGroupMutation = static_cast<storage::MutationType>(0x200);
+
+// Objects of a checkpoint (storage/checkpoint.h): a subscription is key | what Subscription::save() wrote.
+inline constexpr uint16_t kSubscriptionObject = 0x100;
+inline constexpr uint16_t kGroupObject = 0x200;
+
+struct RangesMutation {
+  base::PartitionKey queue;
+  std::vector<OffsetRange> ranges;
+};
+
+inline void encode(base::Writer& out, const RangesMutation& m) {
+  storage::write_key(out, m.queue);
+  out.u32le(static_cast<uint32_t>(m.ranges.size()));
+  for (const auto& [first, last] : m.ranges) {
+    out.i64le(first.value);
+    out.i64le(last.value);
+  }
+}
+
+inline base::Result<RangesMutation> decode_ranges(base::View payload) {
+  base::Reader in(payload);
+  RangesMutation m;
+  m.queue = storage::read_key(in);
+  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
+    const Offset first(in.i64le());
+    m.ranges.emplace_back(first, Offset(in.i64le()));
+  }
+  if (!in.ok() || !in.at_end()) return base::fail(base::ErrorCode::kCorrupt, "a delivery mutation");
+  return m;
+}
+
+}  // namespace polylog::broker
