@@ -15,8 +15,11 @@ using storage::Partition;
 
 constexpr char kQueueName = 'q', kGroupName = 'g';  // first byte of a checkpoint object's name
 constexpr base::Lsn kNow{0};
+constexpr size_t kRangesPerMutationMax = 4096;  // 64 KiB: fits the slots of the smallest WAL files
 
 std::unexpected<base::Error> not_found() { return base::fail(base::ErrorCode::kNotFound, "no such partition here"); }
+
+std::string label_of(base::CellId cell) { return fmt::format("cell=\"{}\"", cell.value); }
 
 std::string name_of_queue(const base::PartitionKey& key) {
   base::Writer name;
@@ -27,16 +30,34 @@ std::string name_of_queue(const base::PartitionKey& key) {
 
 }  // namespace
 
+CellEngine::Metrics::Metrics(base::Registry& registry, base::CellId cell)
+    : batches(registry.counter("polylog_appended_batches_total", "Batches appended", label_of(cell))),
+      records(registry.counter("polylog_appended_records_total", "Records appended", label_of(cell))),
+      bytes(registry.counter("polylog_appended_bytes_total", "Bytes of appended batches", label_of(cell))),
+      refused(registry.counter("polylog_refused_appends_total", "Appends refused, for whatever reason", label_of(cell))),
+      wal_bytes(registry.counter("polylog_wal_bytes_total", "Bytes written to the write-ahead log", label_of(cell))),
+      wal_syncs(registry.counter("polylog_wal_syncs_total", "Group commits", label_of(cell))),
+      failed(registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
+                            label_of(cell))),
+      disk_full(registry.gauge("polylog_cell_disk_full", "1 while only the reserve is left", label_of(cell))),
+      pressured(registry.gauge("polylog_cell_pressured", "1 while producers are held back", label_of(cell))),
+      partitions(registry.gauge("polylog_partitions", "Partitions open", label_of(cell))),
+      tail_bytes(registry.gauge("polylog_tail_bytes", "Bytes of recent batches in RAM", label_of(cell))) {}
+
 CellEngine::CellEngine(Broker& broker, Options options)
     : broker_(broker),
       cell_(std::move(options.cell), *this),
+      metrics_(broker.metrics(), cell_.id()),
       groups_(*this, options.groups, std::move(options.new_id)) {}
 
 CellEngine::~CellEngine() = default;
 
 base::Result<storage::RecoveryReport> CellEngine::open() {
   auto report = cell_.open();
-  if (!report) return report;
+  if (!report) {
+    metrics_.failed.set(1);
+    return report;
+  }
   opened_ = true;
   for (auto& [key, queue] : queues_) {
     queue->subscription().restart();
@@ -50,7 +71,28 @@ base::Result<storage::RecoveryReport> CellEngine::open() {
 // --- requests
 
 void CellEngine::execute(ReplyTo from, CellRequest request) {
+  if (!opened_) return refuse(from, request);
   std::visit([&](auto& r) { on(from, r); }, request);
+}
+
+// The cell did not open: what it holds is unknown, so nothing is said to be there or not to be. Groups hear nothing.
+void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
+  const auto closed = [] { return base::fail(base::ErrorCode::kIo, "the cell is closed"); };
+  if (std::holds_alternative<AppendRequest>(request)) broker_.emit({from, AppendDone{.base_offset = closed()}});
+  if (const auto* read = std::get_if<ReadRequest>(&request)) {
+    ReadDone done;
+    done.items.resize(read->items.size(), {.error = base::ErrorCode::kIo});
+    broker_.emit({from, std::move(done)});
+  }
+  if (std::holds_alternative<FindOffsetRequest>(request))
+    broker_.emit({from, FindOffsetDone{.offset = closed(), .time = {-1}}});
+  if (std::holds_alternative<FindEpochRequest>(request)) broker_.emit({from, FindEpochDone{.epoch = closed()}});
+  if (std::holds_alternative<TrimRequest>(request)) broker_.emit({from, TrimDone{closed()}});
+  if (std::holds_alternative<AttachRequest>(request)) broker_.emit({from, AttachDone{closed()}});
+  if (std::holds_alternative<DetachRequest>(request)) broker_.emit({from, DetachDone{}});
+  if (std::holds_alternative<AcquireRequest>(request)) broker_.emit({from, AcquireDone{.run = closed()}});
+  if (std::holds_alternative<PurgeRequest>(request)) broker_.emit({from, PurgeDone{closed()}});
+  if (std::holds_alternative<QueueStatsRequest>(request)) broker_.emit({from, QueueStatsDone{.result = closed()}});
 }
 
 void CellEngine::on(ReplyTo from, AppendRequest& request) {
@@ -83,9 +125,13 @@ void CellEngine::on(ReplyTo from, AppendRequest& request) {
       cell_.append(*partition, info, request.owned.empty() ? request.bytes : request.owned.view());
   arm_turn_end();
   if (!appended) {
+    metrics_.refused.add();
     done.base_offset = std::unexpected(appended.error());
     return reply(from, std::move(done), kNow);
   }
+  metrics_.batches.add();
+  metrics_.records.add(request.count);
+  metrics_.bytes.add(partition->find(appended->base_offset)->bytes);
   done.base_offset = appended->base_offset;
   done.append_ts = appended->append_ts;
   reply(from, std::move(done), appended->lsn);
@@ -227,6 +273,8 @@ void CellEngine::on(ReplyTo from, FindEpochRequest& request) {
 void CellEngine::on(ReplyTo from, TrimRequest& request) {
   Partition* partition = cell_.find(request.partition);
   if (partition == nullptr) return reply(from, TrimDone{not_found()}, kNow);
+  if (find_queue(request.partition) != nullptr)
+    return reply(from, TrimDone{base::fail(base::ErrorCode::kInvalid, "a queue is emptied by settling")}, kNow);
   const Offset before = request.before.value < 0 ? partition->committed() : request.before;
   if (before > partition->committed())
     return reply(from, TrimDone{base::fail(base::ErrorCode::kOutOfRange, "beyond the end")}, kNow);
@@ -266,20 +314,12 @@ void CellEngine::on(ReplyTo from, CreditRequest& request) {
 }
 
 void CellEngine::on(ReplyTo from, PoolRequest& request) {
-  auto& sizes = pools_[from.session];
-  uint32_t& size = sizes[request.pool * 2 + 1];
-  uint32_t& credit = sizes.try_emplace(request.pool * 2, kUnlimited).first->second;
-  // What is open now stays counted: the credit moves by as much as the size does.
-  const uint32_t open = size == kUnlimited || size == 0 || credit == kUnlimited ? 0 : size - std::min(size, credit);
-  size = request.credit;
-  credit = request.credit == kUnlimited ? kUnlimited : request.credit - std::min(request.credit, open);
+  pools_[from.session][request.pool].size = request.credit;
   for (auto& [key, queue] : queues_)
     if (queue->has_partition()) pump_at_turn_end(*queue);
 }
 
-uint32_t& CellEngine::pool_credit(SessionId session, uint32_t pool) {
-  return pools_[session].try_emplace(pool * 2, kUnlimited).first->second;
-}
+Pool& CellEngine::pool(SessionId session, uint32_t pool) { return pools_[session][pool]; }
 
 void CellEngine::on(ReplyTo from, SettleRequest& request) {
   if (Queue* queue = find_queue(request.queue)) return queue->settle(from, request);
@@ -305,10 +345,16 @@ base::Lsn CellEngine::log_ranges(storage::MutationType type, const base::Partiti
                                  const std::vector<OffsetRange>& ranges) {
   const Partition* partition = cell_.find(queue);
   if (partition == nullptr || partition->memory_only()) return kNow;
-  base::Writer payload;
-  encode(payload, RangesMutation{queue, ranges});
   arm_turn_end();
-  return cell_.log(type, payload.view());
+  base::Lsn lsn;
+  for (size_t at = 0; at < ranges.size(); at += kRangesPerMutationMax) {
+    const auto first = ranges.begin() + static_cast<ptrdiff_t>(at);
+    const size_t count = std::min(kRangesPerMutationMax, ranges.size() - at);
+    base::Writer payload;
+    encode(payload, RangesMutation{queue, {first, first + static_cast<ptrdiff_t>(count)}});
+    lsn = cell_.log(type, payload.view());
+  }
+  return lsn;
 }
 
 base::Lsn CellEngine::log_delivered(const base::PartitionKey& queue, const std::vector<OffsetRange>& ranges) {
@@ -391,6 +437,10 @@ void CellEngine::reply(ReplyTo to, GroupReply group_reply, base::Lsn after) {
 void CellEngine::reply(ReplyTo to, ActionBody body, base::Lsn after) { gate(after, Action{to, std::move(body)}); }
 
 void CellEngine::gate(base::Lsn after, std::variant<Action, io::Task> what) {
+  if (cell_.failed()) {  // there is no later commit to wait for
+    if (after <= cell_.committed_lsn()) return release(std::move(what));
+    return refuse(std::move(what), {base::ErrorCode::kIo, "the cell stopped"});
+  }
   // Behind whatever waits already, so that answers keep the order of the questions.
   if (!gated_.empty()) after = std::max(after, gated_.back().after);
   if (gated_.empty() && after <= cell_.committed_lsn()) return release(std::move(what));
@@ -420,15 +470,18 @@ void CellEngine::on_partition_commit(Partition& partition) {
 
 // What waits for a commit will never hear of it: appends are told, the rest stays unanswered (the outcome is unknown).
 void CellEngine::on_cell_failed(const base::Error& error) {
-  for (Gated& gated : std::exchange(gated_, {})) {
-    Action* action = std::get_if<Action>(&gated.what);
-    if (action == nullptr) continue;
-    if (AppendDone* done = std::get_if<AppendDone>(&action->body)) {
-      done->base_offset = std::unexpected(error);
-      broker_.emit(std::move(*action));
-    }
-  }
+  metrics_.failed.set(1);
+  for (Gated& gated : std::exchange(gated_, {})) refuse(std::move(gated.what), error);
   update_pressure();
+}
+
+void CellEngine::refuse(std::variant<Action, io::Task> what, const base::Error& error) {
+  Action* action = std::get_if<Action>(&what);
+  if (action == nullptr) return;
+  if (AppendDone* done = std::get_if<AppendDone>(&action->body)) {
+    done->base_offset = std::unexpected(error);
+    broker_.emit(std::move(*action));
+  }
 }
 
 void CellEngine::on_space_change(bool) { update_pressure(); }
@@ -440,6 +493,8 @@ void CellEngine::update_pressure() {
   if (pressured == pressured_ && full == full_) return;
   pressured_ = pressured;
   full_ = full;
+  metrics_.pressured.set(pressured);
+  metrics_.disk_full.set(full);
   broker_.tell_all_pressure(cell_.id(), pressured, full);
 }
 
@@ -456,6 +511,16 @@ void CellEngine::end_turn() {
   turn_end_armed_ = false;  // pumping armed it again; what it staged goes out with this turn
   if (opened_) cell_.end_turn();
   update_pressure();
+  update_metrics();
+}
+
+void CellEngine::update_metrics() {
+  if (!opened_) return;
+  const storage::Wal& wal = cell_.wal();
+  metrics_.wal_bytes.add(wal.written_bytes() - std::exchange(wal_bytes_counted_, wal.written_bytes()));
+  metrics_.wal_syncs.add(wal.sync_count() - std::exchange(wal_syncs_counted_, wal.sync_count()));
+  metrics_.partitions.set(static_cast<int64_t>(cell_.partition_count()));
+  metrics_.tail_bytes.set(static_cast<int64_t>(cell_.tail_bytes()));
 }
 
 // --- catalog

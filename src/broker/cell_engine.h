@@ -50,6 +50,11 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     std::variant<Action, io::Task> what;
   };
   struct ReadOp;
+  struct Metrics {
+    Metrics(base::Registry& registry, base::CellId cell);
+    base::Counter &batches, &records, &bytes, &refused, &wal_bytes, &wal_syncs;
+    base::Gauge &failed, &disk_full, &pressured, &partitions, &tail_bytes;
+  };
 
   void on(ReplyTo from, AppendRequest& request);
   void on(ReplyTo from, ReadRequest& request);
@@ -77,8 +82,11 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void arm_turn_end();
   void arm_groups();
   void update_pressure();
+  void update_metrics();
   void gate(base::Lsn after, std::variant<Action, io::Task> what);
   void release(std::variant<Action, io::Task> what);
+  void refuse(ReplyTo from, const CellRequest& request);
+  void refuse(std::variant<Action, io::Task> what, const base::Error& error);
 
   // storage::Engine
   base::Result<> replay(const storage::Mutation& mutation, base::Lsn lsn) override;
@@ -99,16 +107,18 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void load(Queue& queue, std::vector<storage::StoredBatch> batches) override;
   void pump_at_turn_end(Queue& queue) override;
   void last_consumer_left(Queue& queue) override;
-  uint32_t& pool_credit(SessionId session, uint32_t pool) override;
+  Pool& pool(SessionId session, uint32_t pool) override;
   base::Lsn log(base::View mutation) override;
   void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
 
   Broker& broker_;
   storage::Cell cell_;
+  Metrics metrics_;
+  uint64_t wal_bytes_counted_ = 0, wal_syncs_counted_ = 0;
   GroupTable groups_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
   std::vector<base::PartitionKey> to_pump_;
-  std::map<SessionId, std::map<uint32_t, uint32_t>> pools_;
+  std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   Watches watches_;
   std::deque<Gated> gated_;  // ascending
   bool opened_ = false;

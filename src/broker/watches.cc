@@ -5,6 +5,7 @@
 namespace polylog::broker {
 
 void Watches::add(ReplyTo watcher, std::vector<base::PartitionKey> partitions) {
+  remove(watcher);
   for (const base::PartitionKey& partition : partitions) by_partition_[partition].push_back(watcher);
   by_watcher_[key_of(watcher)] = std::move(partitions);
 }

@@ -25,12 +25,15 @@ class File {
   virtual base::Result<> sync_data() = 0;  // fdatasync: durable when it returns. After an error the file is not to be trusted.
   virtual base::Result<uint64_t> size() = 0;
   virtual base::Result<> truncate(uint64_t size) = 0;
+  // Makes the file at least `size` bytes long with blocks reserved on disk: later writes within it need no space.
+  virtual base::Result<> allocate(uint64_t size) = 0;
 };
 
 enum class OpenMode {
   kRead,
   kReadWrite,  // must exist
   kCreate,     // read-write, created empty if missing
+  kLog,        // kCreate for a file of large aligned writes, each synced soon: they go past the OS's cache where it can
 };
 
 class Disk {

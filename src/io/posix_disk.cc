@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 namespace polylog::io {
 
@@ -20,6 +22,8 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr size_t kPiecesPerCallMax = 1024;  // IOV_MAX
+constexpr size_t kDirectAlignBytes = 4096;
+constexpr size_t kStagingBytes = 1 << 20;
 
 std::unexpected<base::Error> fail(std::string_view what, const std::string& path, int error) {
   ErrorCode code = ErrorCode::kIo;
@@ -39,10 +43,25 @@ auto uninterrupted(Call call) {
   return result;
 }
 
+// Direct I/O wants aligned memory: pieces are gathered here. One a thread: it stays in the CPU's cache, and a thread writes
+// one thing at a time.
+base::MutView staging() {
+  struct Free {
+    void operator()(uint8_t* memory) const { std::free(memory); }
+  };
+  thread_local std::unique_ptr<uint8_t, Free> memory(
+      static_cast<uint8_t*>(std::aligned_alloc(kDirectAlignBytes, kStagingBytes)));
+  return {memory.get(), kStagingBytes};
+}
+
 class PosixFile final : public File {
  public:
-  PosixFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  ~PosixFile() override { ::close(fd_); }
+  // `direct_fd` is a second descriptor with O_DIRECT, or -1.
+  PosixFile(int fd, int direct_fd, std::string path) : fd_(fd), direct_fd_(direct_fd), path_(std::move(path)) {}
+  ~PosixFile() override {
+    ::close(fd_);
+    if (direct_fd_ >= 0) ::close(direct_fd_);
+  }
 
   Result<> read_at(base::MutView out, uint64_t offset) override {
     while (!out.empty()) {
@@ -60,6 +79,11 @@ class PosixFile final : public File {
   }
 
   Result<> write_at(std::span<const base::View> pieces, uint64_t offset) override {
+    size_t bytes = 0;
+    for (const base::View piece : pieces) bytes += piece.size();
+    if (direct_fd_ >= 0 && offset % kDirectAlignBytes == 0 && bytes % kDirectAlignBytes == 0)
+      return write_direct(pieces, offset);
+    buffered_writes_ = true;
     std::vector<iovec> vectors;
     vectors.reserve(pieces.size());
     for (const base::View piece : pieces) {
@@ -80,7 +104,11 @@ class PosixFile final : public File {
 
   Result<> sync_data() override {
     // Not repeated on any error but EINTR: the kernel drops what it could not write and then reports success.
-    if (uninterrupted([&] { return fdatasync(fd_); }) != 0) return fail("cannot sync", path_, errno);
+    if ((buffered_writes_ || !direct_writes_) && uninterrupted([&] { return fdatasync(fd_); }) != 0)
+      return fail("cannot sync", path_, errno);
+    if (direct_writes_ && uninterrupted([&] { return fdatasync(direct_fd_); }) != 0)
+      return fail("cannot sync", path_, errno);
+    buffered_writes_ = direct_writes_ = false;
     return {};
   }
 
@@ -97,7 +125,41 @@ class PosixFile final : public File {
     return {};
   }
 
+  Result<> allocate(uint64_t size) override {
+    int error = EINTR;
+    while (error == EINTR) error = posix_fallocate(fd_, 0, static_cast<off_t>(size));
+    if (error != 0) return fail("cannot allocate", path_, error);
+    return {};
+  }
+
  private:
+  Result<> write_direct(std::span<const base::View> pieces, uint64_t offset) {
+    direct_writes_ = true;
+    const base::MutView staged = staging();
+    size_t used = 0;
+    const auto flush = [&]() -> Result<> {
+      for (size_t at = 0; at < used;) {
+        const ssize_t written = uninterrupted(
+            [&] { return pwrite(direct_fd_, staged.data() + at, used - at, static_cast<off_t>(offset)); });
+        if (written <= 0) return fail("cannot write", path_, written < 0 ? errno : EIO);
+        at += static_cast<size_t>(written);
+        offset += static_cast<uint64_t>(written);
+      }
+      used = 0;
+      return {};
+    };
+    for (base::View piece : pieces) {
+      while (!piece.empty()) {
+        const size_t step = std::min(piece.size(), staged.size() - used);
+        std::memcpy(staged.data() + used, piece.data(), step);
+        used += step;
+        piece = piece.subspan(step);
+        if (used == staged.size()) TRY(flush());
+      }
+    }
+    return flush();
+  }
+
   static std::span<iovec> after(std::span<iovec> vectors, size_t written) {
     while (!vectors.empty() && written >= vectors.front().iov_len) {
       written -= vectors.front().iov_len;
@@ -111,7 +173,10 @@ class PosixFile final : public File {
   }
 
   const int fd_;
+  const int direct_fd_;
   const std::string path_;
+  // Which descriptor was written through since the last sync: that one is synced.
+  bool buffered_writes_ = false, direct_writes_ = false;
 };
 
 Result<int> open_fd(const std::string& path, int flags) {
@@ -124,7 +189,8 @@ int flags_of(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead: return O_RDONLY;
     case OpenMode::kReadWrite: return O_RDWR;
-    case OpenMode::kCreate: return O_RDWR | O_CREAT;
+    case OpenMode::kCreate:
+    case OpenMode::kLog: return O_RDWR | O_CREAT;
   }
   return O_RDONLY;
 }
@@ -133,7 +199,9 @@ int flags_of(OpenMode mode) {
 
 Result<std::unique_ptr<File>> PosixDisk::open(const std::string& path, OpenMode mode) {
   TRY_ASSIGN(const int fd, open_fd(path, flags_of(mode)));
-  return std::make_unique<PosixFile>(fd, path);
+  // Where the file system has no direct I/O (tmpfs), the cache is used.
+  const int direct_fd = mode == OpenMode::kLog ? open_fd(path, O_RDWR | O_DIRECT).value_or(-1) : -1;
+  return std::make_unique<PosixFile>(fd, direct_fd, path);
 }
 
 Result<std::vector<std::string>> PosixDisk::list(const std::string& directory) {
@@ -192,7 +260,7 @@ Result<Disk::Space> PosixDisk::space(const std::string& path) {
 
 Result<std::unique_ptr<File>> PosixDisk::lock(const std::string& path) {
   TRY_ASSIGN(auto file, open_fd(path, O_RDWR | O_CREAT));
-  auto owned = std::make_unique<PosixFile>(file, path);
+  auto owned = std::make_unique<PosixFile>(file, -1, path);
   if (uninterrupted([&] { return flock(file, LOCK_EX | LOCK_NB); }) != 0) {
     if (errno != EWOULDBLOCK) return fail("cannot lock", path, errno);
     return base::fail(ErrorCode::kInUse, path + " is locked: another process uses this directory");

@@ -12,6 +12,7 @@ namespace polylog::storage {
 namespace {
 
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
+constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kStaleTailEntriesMax = 4096;
@@ -57,6 +58,7 @@ base::Result<RecoveryReport> Cell::open() {
                return replay_slot(header, mutations);
              }));
   newest_leader_ts_ = std::max(newest_leader_ts_, report.newest_leader_ts);
+  TRY(check_recovered(report));
   // What recovery kept is synced before anything is answered.
   for (uint64_t seq : files_.sequence_numbers())
     if (seq <= report.end.position.file_seq) TRY(files_.file(seq)->sync_data());
@@ -73,7 +75,7 @@ base::Result<RecoveryReport> Cell::open() {
                                             .cell = options_.id,
                                             .nonce = options_.nonce,
                                             .clock = [this] { return now(); },
-                                            .on_durable = [this](Lsn durable) { commit(durable); },
+                                            .on_durable = [this](Lsn durable) { on_durable(durable); },
                                             .on_failed = [this](const base::Error& error) { on_failed(error); }},
                                report.end);
   files_.set_on_change([this] { engine_.on_space_change(disk_full()); });
@@ -84,6 +86,24 @@ base::Result<RecoveryReport> Cell::open() {
 }
 
 Cell::~Cell() = default;
+
+// A checkpoint is published only when the WAL is synced up to its highest stamp, and a WAL file goes only when nothing live
+// lies in it. Where that does not hold, something durable was lost: going on would reuse lsns that stamps cover.
+base::Result<> Cell::check_recovered(const RecoveryReport& report) const {
+  const WalPosition end = report.end.position;
+  if (report.end.next_lsn <= highest_restored_stamp_)
+    return base::fail(base::ErrorCode::kCorrupt,
+                      fmt::format("{}/{} at offset {}: the log ends before mutation {}, and the checkpoint reflects {}",
+                                  options_.directory, WalFiles::name_of(end.file_seq), end.offset,
+                                  report.end.next_lsn.value, highest_restored_stamp_.value));
+  for (const auto& [key, partition] : partitions_)
+    for (const Piece& piece : partition->all_pieces())
+      if (!files_.file(piece.at.file_seq))
+        return base::fail(base::ErrorCode::kCorrupt,
+                          fmt::format("{}/{} is missing: a batch lies in it at offset {}", options_.directory,
+                                      WalFiles::name_of(piece.at.file_seq), piece.at.offset));
+  return {};
+}
 
 base::Result<> Cell::replay_slot(const SlotHeader& header, View mutations) {
   base::Reader reader(mutations);
@@ -132,6 +152,7 @@ base::Result<> Cell::replay_mutation(const Mutation& mutation, Lsn lsn) {
 
 // Partition object: stream 16 B | index u32 | what Partition::save() wrote.
 base::Result<> Cell::restore(const CheckpointObject& object) {
+  highest_restored_stamp_ = std::max(highest_restored_stamp_, object.stamp);
   if (object.type != kPartitionObject) return engine_.restore(object);
   base::Reader in(object.payload);
   const base::PartitionKey key = read_key(in);
@@ -161,6 +182,7 @@ Partition& Cell::find_or_make(const base::PartitionKey& key, bool memory_only) {
 base::WallTime Cell::now() { return clock_.read(options_.loop.now(), options_.loop.wall_now()); }
 
 base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo& info, View bytes) {
+  if (info.count == 0 || bytes.empty()) return base::fail(base::ErrorCode::kInvalid, "a batch without records");
   Appended appended{.base_offset = partition.appended(), .append_ts = now(), .lsn = {}};
   if (partition.memory_only()) {
     append_in_memory(partition, info, bytes, appended);
@@ -190,7 +212,12 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
   appended.lsn = wal_->add_mutation({MutationType::kAppend, 1, payload.view()});
   count_live(m.pieces, +1);
   const size_t kept_bytes = whole.size();
+  const size_t bytes_before = partition.tail_bytes(), count_before = partition.tail_count();
   partition.apply_append(m, appended.lsn, std::move(whole));
+  if (kept_bytes == 0) {  // a batch in pieces is not kept in RAM, nor is then what lies before it
+    tail_bytes_ -= bytes_before;
+    tail_count_ -= count_before;
+  }
   keep_in_tail(partition, appended.base_offset, kept_bytes);
   pending_.push_back({appended.lsn, &partition, partition.appended()});
   return appended;
@@ -204,8 +231,10 @@ base::Result<std::vector<Piece>> Cell::write_pieces(View bytes, const BatchInfo&
   std::vector<Piece> pieces;
   for (size_t at = 0; at < bytes.size() || pieces.empty(); at += part) {
     const View piece = bytes.subspan(at, std::min(part, bytes.size() - at));
-    if (!wal_->reserve(piece.size(), mutation_bytes, false))
-      return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
+    if (!wal_->reserve(piece.size(), mutation_bytes, false)) {
+      if (disk_full()) return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
+      return base::fail(base::ErrorCode::kOverloaded, "the next WAL file is not ready yet");
+    }
     Wal::Added added = wal_->add_batch(piece);
     if (pieces.empty() && info.place) info.place(added.writable, base, epoch());
     crc = base::crc32c(added.bytes.view(), crc);
@@ -234,7 +263,12 @@ void Cell::append_in_memory(Partition& partition, const BatchInfo& info, View by
 }
 
 Lsn Cell::log(MutationType type, View payload, uint8_t version) {
-  if (failed_ || !wal_->reserve(0, payload.size() + kMutationHeaderBytes, true)) return Lsn(UINT64_MAX);
+  if (failed_) return Lsn(UINT64_MAX);
+  if (!wal_->reserve(0, payload.size() + kMutationHeaderBytes, true)) {
+    // Its effect is about to be applied: a cell whose state runs ahead of its log must not go on.
+    if (!failed_) on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
+    return Lsn(UINT64_MAX);
+  }
   return wal_->add_mutation({type, version, payload});
 }
 
@@ -301,11 +335,32 @@ void Cell::keep_in_tail(Partition& partition, Offset base_offset, size_t bytes) 
 
 void Cell::end_turn() {
   if (failed_) return;
-  wal_->seal();
   witness_written_ = false;
-  if (options_.durability == Durability::kInterval) commit(appended_lsn());
+  if (options_.durability == Durability::kCommit) {
+    wal_->seal();
+  } else {
+    seal_by_interval();
+    commit(appended_lsn());
+  }
   arm_witness();
   consider_checkpoint();
+}
+
+void Cell::on_durable(Lsn durable) {
+  if (failed_) return;
+  start_waiting_loads();
+  commit(durable);
+}
+
+// Full slots leave at once, so that memory stays bounded; the rest waits for the timer.
+void Cell::seal_by_interval() {
+  if (wal_->undurable_bytes() > 0) wal_->seal();
+  if (interval_armed_) return;
+  interval_armed_ = true;
+  options_.loop.call_at(options_.loop.now() + options_.durability_interval, [this] {
+    interval_armed_ = false;
+    if (!failed_) wal_->seal();
+  });
 }
 
 void Cell::commit(Lsn lsn) {
@@ -327,7 +382,37 @@ void Cell::on_failed(const base::Error& error) {
   base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                                          "disk is sound",
                                          options_.id.value, error.text));
+  for (WaitingLoad& waiting : std::exchange(waiting_loads_, {})) waiting.done(std::unexpected(error));
   engine_.on_cell_failed(error);
+}
+
+// --- reading
+
+void Cell::load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done) {
+  WalPosition until;
+  for (const StoredBatch& batch : batches) {
+    if (!batch.bytes.empty()) continue;
+    const Piece last = partition.pieces_of(batch.ref).back();
+    until = std::max(until, WalPosition{last.at.file_seq, last.at.offset + last.bytes});
+  }
+  if (until <= wal_->durable_end()) return cold_reads_.load(partition, std::move(batches), std::move(done));
+  if (failed_) return done(base::fail(base::ErrorCode::kIo, "the cell stopped before this was written"));
+  waiting_loads_.push_back({until, partition.key(), std::move(batches), std::move(done)});
+}
+
+void Cell::start_waiting_loads() {
+  for (WaitingLoad& waiting : std::exchange(waiting_loads_, {})) {
+    const Partition* partition = find(waiting.partition);
+    if (partition == nullptr) {
+      waiting.done(base::fail(base::ErrorCode::kNotFound, "dropped meanwhile"));
+    } else if (waiting.until > wal_->durable_end()) {
+      waiting_loads_.push_back(std::move(waiting));
+    } else {  // what was trimmed meanwhile may lie in a file that is gone
+      std::erase_if(waiting.batches,
+                    [&](const StoredBatch& batch) { return partition->find(batch.ref.base_offset) == nullptr; });
+      cold_reads_.load(*partition, std::move(waiting.batches), std::move(waiting.done));
+    }
+  }
 }
 
 void Cell::arm_witness() {
@@ -349,10 +434,10 @@ void Cell::arm_witness() {
 // --- checkpoints
 
 void Cell::consider_checkpoint() {
-  if (round_) return;
+  if (round_ || options_.loop.now() < next_checkpoint_) return;
   const bool due = wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
                    wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
-  const bool starving = files_.disk_full() && !files_.dead_before(files_.current()).empty() && !files_.can_advance(false);
+  const bool starving = disk_full() && !files_.dead_before(files_.current()).empty();
   if (due || starving) checkpoint([](base::Result<>) {});
 }
 
@@ -379,7 +464,7 @@ void Cell::checkpoint(std::function<void(base::Result<>)> done) {
 }
 
 void Cell::checkpoint_step() {
-  if (failed_) return;
+  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
   // A step's work is bounded by bytes, so that no turn grows long; the next step runs in the next turn.
   size_t bytes = 0;
   base::Writer payload;
@@ -413,20 +498,24 @@ void Cell::checkpoint_step() {
 
 // Published only when the WAL is durable up to the highest stamp any object may carry.
 void Cell::checkpoint_publish() {
-  if (failed_) return;
+  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
   if (wal_->durable_lsn() < round_->highest_stamp) {
     options_.loop.call_at(options_.loop.now() + std::chrono::milliseconds(1), [this] { checkpoint_publish(); });
     return;
   }
-  round_->writer->finish([this](base::Result<> result) {
-    auto round = std::move(round_);
-    if (result) {
-      files_.release(round->dead_files);
-    } else {
-      base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text));
-    }
-    for (auto& done : round->waiting) done(result);
-  });
+  round_->writer->finish([this](const base::Result<>& result) { end_round(result); });
+}
+
+void Cell::end_round(const base::Result<>& result) {
+  auto round = std::move(round_);
+  if (result) {
+    files_.release(round->dead_files);
+  } else {
+    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text));
+    next_checkpoint_ = options_.loop.now() + kCheckpointRetryAfter;
+    if (result.error().code == base::ErrorCode::kDiskFull) files_.lend_reserve();
+  }
+  for (auto& done : round->waiting) done(result);
 }
 
 std::string Cell::describe() const {

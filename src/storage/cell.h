@@ -62,6 +62,7 @@ class Cell {
     uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
+    base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
   };
   Cell(Options options, Engine& engine);
   ~Cell();
@@ -94,10 +95,10 @@ class Cell {
   base::CellId id() const { return options_.id; }
   base::Epoch epoch() const { return wal_ ? wal_->epoch() : base::Epoch{}; }
   bool failed() const { return failed_; }
-  bool disk_full() const { return files_.disk_full() && !files_.can_advance(false); }
+  bool disk_full() const { return files_.only_reserve_left(); }
   // More is staged than should wait for the disk, or lies in memory-only partitions than memory allows.
   bool overloaded() const {
-    return !failed_ && (wal_->undurable_bytes() > options_.undurable_bytes_max / 2 ||
+    return !failed_ && (files_.preparing_lags() || wal_->undurable_bytes() > options_.undurable_bytes_max / 2 ||
                         memory_only_bytes_ > options_.memory_only_bytes_max);
   }
   Lsn committed_lsn() const { return committed_lsn_; }
@@ -111,15 +112,16 @@ class Cell {
   base::WallTime now();
 
   // --- reading
-  void load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done) {
-    cold_reads_.load(partition, std::move(batches), std::move(done));
-  }
+  // Fills in the bytes that are not in RAM. What is still on its way to the disk is read when it is there; a cell that
+  // fails meanwhile answers kIo.
+  void load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done);
 
   // --- life
   void end_turn();                       // closes and sends what was staged; call at each turn's end that staged something
   void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
   bool checkpointing() const { return round_ != nullptr; }
   const Wal& wal() const { return *wal_; }
+  size_t partition_count() const { return partitions_.size(); }
   size_t tail_bytes() const { return tail_bytes_; }
   std::string describe() const;
 
@@ -133,12 +135,21 @@ class Cell {
     Partition* partition;
     Offset base_offset;
   };
+  struct WaitingLoad {
+    WalPosition until;  // readable when the WAL is durable up to here
+    base::PartitionKey partition;
+    std::vector<StoredBatch> batches;
+    ColdReads::Done done;
+  };
   struct Round;
 
   base::Result<> replay_slot(const SlotHeader& header, View mutations);
   base::Result<> replay_mutation(const Mutation& mutation, Lsn lsn);
   base::Result<> restore(const CheckpointObject& object);
+  base::Result<> check_recovered(const RecoveryReport& report) const;
   void count_live(const std::vector<Piece>& pieces, int sign);
+  void on_durable(Lsn durable);
+  void start_waiting_loads();
   void commit(Lsn lsn);
   void on_failed(const base::Error& error);
   void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);
@@ -146,10 +157,12 @@ class Cell {
   void append_in_memory(Partition& partition, const BatchInfo& info, View bytes, Appended& appended);
   base::Result<std::vector<Piece>> write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,
                                                 uint32_t& crc, size_t mutation_bytes);
+  void seal_by_interval();
   void arm_witness();
   void consider_checkpoint();
   void checkpoint_step();
   void checkpoint_publish();
+  void end_round(const base::Result<>& result);
 
   Options options_;
   Engine& engine_;
@@ -160,18 +173,22 @@ class Cell {
   CellClock clock_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Partition>> partitions_;
   std::deque<PendingCommit> pending_;
+  std::deque<WaitingLoad> waiting_loads_;
   std::deque<TailEntry> tail_order_;
   size_t tail_bytes_ = 0;
   size_t tail_count_ = 0;
   size_t memory_only_bytes_ = 0;
   Lsn committed_lsn_;
+  Lsn highest_restored_stamp_;  // of the checkpoint that was loaded
   base::WallTime newest_leader_ts_;
   bool failed_ = false;
+  bool interval_armed_ = false;
   bool witness_armed_ = false;
   bool witness_written_ = false;
   uint64_t sync_count_at_arm_ = 0;
   uint64_t checkpoint_wal_bytes_ = 0;       // wal totals at the last round's begin
   uint64_t checkpoint_mutation_bytes_ = 0;
+  base::MonoTime next_checkpoint_;          // not before, after one that failed
   std::unique_ptr<Round> round_;
   std::unique_ptr<io::Worker> checkpoint_worker_;
 };

@@ -119,8 +119,8 @@ base::Result<> LocalMetaStore::replay(base::View bytes) {
     ++next_sequence_;
   }
   for (size_t at = end_ + kAlignBytes; at < bytes.size(); at += kAlignBytes)
-    if (decode_record(bytes.subspan(at), record) && record.generation == generation_ &&
-        record.sequence > next_sequence_)
+    if (decode_record(bytes.subspan(at), record) && record.sequence > next_sequence_ &&
+        (next_sequence_ == 1 || record.generation == generation_))  // the first record alone tells the generation
       return base::fail(base::ErrorCode::kCorrupt,
                         fmt::format("{} at offset {}: record {} is damaged", path(), end_, next_sequence_));
   if (end_ < bytes.size()) base::log_warn("storage", fmt::format("{}: cut a torn write at offset {}", path(), end_));
@@ -144,10 +144,9 @@ std::vector<std::pair<std::string, std::string>> LocalMetaStore::range(std::stri
 
 void LocalMetaStore::apply(const MetaTxn& txn) {
   for (const auto& [key, value] : txn.puts) {
-    auto& slot = values_[key];
-    live_bytes_ += key.size() + value.size();
-    live_bytes_ -= slot.empty() ? 0 : key.size() + slot.size();
-    slot = value;
+    const auto [slot, added] = values_.try_emplace(key);
+    live_bytes_ += value.size() - slot->second.size() + (added ? key.size() : 0);
+    slot->second = value;
   }
   for (const std::string& key : txn.removes) {
     const auto found = values_.find(key);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t kMagic = 0x53574C50;  // "PLWS"
 constexpr size_t kCrcOffset = kSlotHeaderBytes - 4;
+constexpr size_t kPositionOffset = 40;
 
 }  // namespace
 
@@ -66,6 +67,18 @@ bool decode_slot_header(View bytes, SlotHeader& header, uint32_t& crc) {
   if (kind < 1 || kind > 3) return false;
   header.kind = static_cast<SlotKind>(kind);
   return true;
+}
+
+bool resembles_slot_header(View bytes, WalPosition at) {
+  if (bytes.size() < kSlotHeaderBytes) return false;
+  SlotHeader header;
+  uint32_t crc;
+  if (decode_slot_header(bytes, header, crc)) return header.position == at;
+  const bool magic_fits = base::Reader(bytes).u32le() == kMagic;
+  base::Reader place(bytes.subspan(kPositionOffset));
+  const bool file_fits = place.u64le() == at.file_seq;
+  const bool offset_fits = place.u64le() == at.offset;
+  return magic_fits + file_fits + offset_fits >= 2;  // one may be what is damaged
 }
 
 }  // namespace polylog::storage

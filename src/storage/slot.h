@@ -79,4 +79,8 @@ uint32_t encode_slot_header(const SlotHeader& header, base::MutView out);
 // False when magic, version or header_crc are wrong. `crc` receives header_crc.
 bool decode_slot_header(View bytes, SlotHeader& header, uint32_t& crc);
 
+// True when these bytes, though they need not verify, were once a header meant for that place. Tells a damaged slot from
+// zeros and from what a recycled file held before.
+bool resembles_slot_header(View bytes, WalPosition at);
+
 }  // namespace polylog::storage

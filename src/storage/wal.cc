@@ -34,6 +34,7 @@ Wal::Wal(Options options, const WalEnd& end)
       next_seq_(end.next_seq),
       next_lsn_(end.next_lsn),
       durable_lsn_(Lsn(end.next_lsn.value - 1)),
+      durable_end_(end.position),
       previous_crc_(end.previous_crc),
       worker_(options_.loop.make_worker("wal")) {}
 
@@ -47,6 +48,7 @@ base::Result<> Wal::open_epoch(base::Epoch epoch) {
   TRY(write_group(closed_));
   ++sync_count_;
   durable_seq_ = closed_.back().seq;
+  durable_end_ = position_;
   undurable_bytes_ = 0;
   closed_.clear();
   return {};
@@ -67,7 +69,7 @@ bool Wal::open(bool may_use_reserve) {
 
 bool Wal::reserve(size_t batch_bytes, size_t mutation_bytes, bool may_use_reserve) {
   CHECK(batch_bytes <= part_bytes_max_ && mutation_bytes <= part_bytes_max_, "longer than a slot takes");
-  if (failed_ || (!may_use_reserve && options_.files.disk_full() && !options_.files.can_advance(false))) return false;
+  if (failed_ || (!may_use_reserve && options_.files.only_reserve_left())) return false;
   if (open_ && (open_->batch_bytes + batch_bytes > part_bytes_max_ ||
                 open_->mutations.size() + mutation_bytes > part_bytes_max_)) {
     close();
@@ -158,15 +160,15 @@ void Wal::submit() {
   auto group = std::make_shared<Group>(std::move(closed_));
   closed_.clear();
   in_flight_ = group->size();
-  size_t bytes = 0;
-  for (const ClosedSlot& slot : *group) bytes += slot.disk_bytes;
-  const SlotSeq last_seq = group->back().seq;
-  const Lsn last_lsn = group->back().last_lsn;
+  const ClosedSlot& last = group->back();
+  GroupEnd end{.seq = last.seq,
+               .lsn = last.last_lsn,
+               .position = {last.position.file_seq, last.position.offset + last.disk_bytes},
+               .slots = group->size()};
+  for (const ClosedSlot& slot : *group) end.bytes += slot.disk_bytes;
   auto result = std::make_shared<base::Result<>>();
   worker_->submit([group, result] { *result = write_group(*group); },
-                  [this, result, last_seq, last_lsn, slots = group->size(), bytes] {
-                    written(*result, last_seq, last_lsn, slots, bytes);
-                  });
+                  [this, result, end] { written(*result, end); });
 }
 
 base::Result<> Wal::write_group(const Group& group) {
@@ -189,8 +191,8 @@ base::Result<> Wal::write_group(const Group& group) {
   return {};
 }
 
-void Wal::written(const base::Result<>& result, SlotSeq last_seq, Lsn last_lsn, size_t slots, size_t bytes) {
-  CHECK(in_flight_ == slots, "one group is in flight at a time");
+void Wal::written(const base::Result<>& result, const GroupEnd& end) {
+  CHECK(in_flight_ == end.slots, "one group is in flight at a time");
   in_flight_ = 0;
   ++sync_count_;
   if (failed_) return;
@@ -199,11 +201,12 @@ void Wal::written(const base::Result<>& result, SlotSeq last_seq, Lsn last_lsn, 
     options_.on_failed(result.error());
     return;
   }
-  undurable_bytes_ -= bytes;
-  durable_seq_ = last_seq;
-  durable_lsn_ = last_lsn;
+  undurable_bytes_ -= end.bytes;
+  durable_seq_ = end.seq;
+  durable_lsn_ = end.lsn;
+  durable_end_ = end.position;
   seal();  // first the next group, then the answers: the disk does not wait for them
-  options_.on_durable(last_lsn);
+  options_.on_durable(end.lsn);
 }
 
 }  // namespace polylog::storage

@@ -71,6 +71,8 @@ class Wal {
   void write_witness();            // an empty slot; only when nothing is open or in flight
   Lsn next_lsn() const { return next_lsn_; }
   Lsn durable_lsn() const { return durable_lsn_; }
+  // End of the last slot known to be synced: what lies before it can be read back.
+  WalPosition durable_end() const { return durable_end_; }
   bool idle() const { return !open_ && closed_.empty() && in_flight_ == 0; }
   bool failed() const { return failed_; }
   size_t undurable_bytes() const { return undurable_bytes_; }
@@ -106,7 +108,14 @@ class Wal {
   bool open(bool may_use_reserve);
   void close();
   void submit();
-  void written(const base::Result<>& result, SlotSeq last_seq, Lsn last_lsn, size_t slots, size_t bytes);
+  struct GroupEnd {
+    SlotSeq seq;
+    Lsn lsn;
+    WalPosition position;
+    size_t slots = 0;
+    size_t bytes = 0;
+  };
+  void written(const base::Result<>& result, const GroupEnd& end);
   static base::Result<> write_group(const Group& group);
 
   Options options_;
@@ -117,6 +126,7 @@ class Wal {
   SlotSeq durable_seq_{0};
   Lsn next_lsn_;
   Lsn durable_lsn_;
+  WalPosition durable_end_;
   uint32_t previous_crc_;
   std::unique_ptr<OpenSlot> open_;
   Group closed_;

@@ -14,31 +14,48 @@ namespace {
 constexpr auto kRetryWhenFull = std::chrono::seconds(1);
 constexpr size_t kZeroStepBytes = base::limits::kMiB;
 
-base::Result<std::unique_ptr<io::File>> fill_with_zeros(io::Disk& disk, const std::string& path, uint64_t bytes) {
-  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kCreate));
+base::Result<> fill_with_zeros(io::Disk& disk, const std::string& path, uint64_t bytes) {
+  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kLog));
   const std::vector<uint8_t> zeros(std::min<uint64_t>(kZeroStepBytes, bytes));
   for (uint64_t at = 0; at < bytes; at += zeros.size()) {
     const base::View step = base::View(zeros).first(std::min<uint64_t>(zeros.size(), bytes - at));
     if (auto written = file->write_at({&step, 1}, at); !written) {
       std::ignore = disk.remove(path);
-      return std::unexpected(written.error());
+      return written;
     }
   }
-  TRY(file->sync_data());
-  return file;
+  return file->sync_data();
 }
+
+base::Result<> allocate_only(io::Disk& disk, const std::string& path, uint64_t bytes) {
+  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kLog));
+  if (auto allocated = file->allocate(bytes); !allocated) {
+    std::ignore = disk.remove(path);
+    return allocated;
+  }
+  return file->sync_data();
+}
+
+enum class Effort {
+  kZeroed,     // commits cost half as much in blocks that were written before
+  kAllocated,  // at once, for a WAL that fills files faster than they can be zeroed
+};
 
 // A file that exists under its final name only when it is complete.
 base::Result<std::unique_ptr<io::File>> make_file(io::Disk& disk, const std::string& directory, const std::string& path,
-                                                  const std::string& recycled_path, uint64_t bytes) {
+                                                  const std::string& recycled_path, uint64_t bytes, Effort effort) {
   if (recycled_path.empty()) {
-    TRY(fill_with_zeros(disk, path + ".new", bytes));
+    if (effort == Effort::kZeroed) {
+      TRY(fill_with_zeros(disk, path + ".new", bytes));
+    } else {
+      TRY(allocate_only(disk, path + ".new", bytes));
+    }
     TRY(disk.rename(path + ".new", path));
   } else {
     TRY(disk.rename(recycled_path, path));
   }
   TRY(disk.sync_directory(directory));
-  return disk.open(path, io::OpenMode::kReadWrite);
+  return disk.open(path, io::OpenMode::kLog);
 }
 
 }  // namespace
@@ -57,7 +74,7 @@ base::Result<> WalFiles::open_existing() {
     }
     if (name.size() != name_of(0).size() || !name.ends_with(".plw")) continue;
     const uint64_t seq = std::stoull(name.substr(4, 16), nullptr, 16);
-    TRY_ASSIGN(auto file, options_.disk.open(options_.directory + "/" + name, io::OpenMode::kReadWrite));
+    TRY_ASSIGN(auto file, options_.disk.open(options_.directory + "/" + name, io::OpenMode::kLog));
     TRY_ASSIGN(const uint64_t size, file->size());
     if (files_.empty()) options_.file_bytes = size;  // fixed when the directory was made
     if (size != options_.file_bytes)
@@ -76,7 +93,8 @@ std::vector<uint64_t> WalFiles::sequence_numbers() const {
 
 base::Result<> WalFiles::set_current(uint64_t file_seq) {
   if (!files_.contains(file_seq)) {
-    TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(file_seq), {}, options_.file_bytes));
+    TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(file_seq), {}, options_.file_bytes,
+                                    Effort::kZeroed));
     files_[file_seq].file = std::move(file);
   }
   current_ = file_seq;
@@ -85,7 +103,8 @@ base::Result<> WalFiles::set_current(uint64_t file_seq) {
 
 base::Result<> WalFiles::make_next() {
   if (ready_count() > 0) return {};
-  TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(current_ + 1), {}, options_.file_bytes));
+  TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(current_ + 1), {}, options_.file_bytes,
+                                  Effort::kZeroed));
   files_[current_ + 1].file = std::move(file);
   return {};
 }
@@ -95,13 +114,15 @@ std::shared_ptr<io::File> WalFiles::file(uint64_t file_seq) const {
   return found == files_.end() ? nullptr : found->second.file;
 }
 
+// The reserve is kept back only once the disk is full; before that its files are as good as any.
 bool WalFiles::can_advance(bool may_use_reserve) const {
-  return ready_count() > (may_use_reserve ? 0 : options_.reserve_files);
+  return ready_count() > (may_use_reserve || !disk_full_ ? 0 : options_.reserve_files);
 }
 
 void WalFiles::advance() {
   CHECK(ready_count() > 0, "no WAL file is ready");
   ++current_;
+  advanced_ = true;
   prepare_ahead();
 }
 
@@ -112,7 +133,16 @@ std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
   return dead;
 }
 
+void WalFiles::lend_reserve() {
+  if (preparing_ || ready_count() < 2) return;
+  lent_ = true;
+  const std::string path = path_of(last_seq());
+  files_.erase(last_seq());
+  worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
+}
+
 void WalFiles::release(const std::vector<uint64_t>& candidates) {
+  lent_ = false;
   for (uint64_t seq : candidates) {
     const auto found = files_.find(seq);
     if (found == files_.end() || found->second.file.use_count() > 1) continue;  // someone still reads it
@@ -129,7 +159,7 @@ void WalFiles::release(const std::vector<uint64_t>& candidates) {
 }
 
 void WalFiles::prepare_ahead() {
-  if (preparing_ || ready_count() >= options_.reserve_files + 1) return;
+  if (preparing_ || lent_ || ready_count() >= options_.reserve_files + 1) return;
   preparing_ = true;
   const uint64_t seq = last_seq() + 1;
   std::string recycled;
@@ -137,11 +167,12 @@ void WalFiles::prepare_ahead() {
     recycled = path_of(recyclable_.front());
     recyclable_.pop_front();
   }
+  const Effort effort = advanced_ && ready_count() == 0 ? Effort::kAllocated : Effort::kZeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();
   worker_->submit(
       [made, &disk = options_.disk, directory = options_.directory, path = path_of(seq), recycled,
-       bytes = options_.file_bytes] { *made = make_file(disk, directory, path, recycled, bytes); },
+       bytes = options_.file_bytes, effort] { *made = make_file(disk, directory, path, recycled, bytes, effort); },
       [this, seq, made] { prepared(seq, std::move(*made)); });
 }
 

@@ -41,7 +41,8 @@ class WalFiles {
   uint64_t current() const { return current_; }
   bool can_advance(bool may_use_reserve) const;
   void advance();  // the first ready file becomes current; CHECKs that there is one
-  bool disk_full() const { return disk_full_; }
+  bool only_reserve_left() const { return disk_full_ && !can_advance(false); }
+  bool preparing_lags() const { return !disk_full_ && ready_count() == 0; }
 
   void add_live(uint64_t file_seq, int64_t bytes) { files_.at(file_seq).live_bytes += bytes; }
   int64_t live_bytes(uint64_t file_seq) const { return files_.at(file_seq).live_bytes; }
@@ -51,6 +52,9 @@ class WalFiles {
   std::vector<uint64_t> dead_before(uint64_t before) const;
   // Recycles those of `candidates` that nobody reads; the rest stay for the next time.
   void release(const std::vector<uint64_t>& candidates);
+  // Removes one file of the reserve, so that a checkpoint finds room on a full disk; no new one is made before release().
+  // The last ready file stays: mutations need it.
+  void lend_reserve();
 
   // Starts preparing files until enough are ready; retried every second while the disk is full. `on_change` (set once)
   // is called when a file became ready or the disk turned out to be full.
@@ -73,7 +77,9 @@ class WalFiles {
   std::map<uint64_t, Entry> files_;
   std::deque<uint64_t> recyclable_;  // released, not yet renamed
   uint64_t current_ = 0;
+  bool advanced_ = false;  // this life has filled a file
   bool preparing_ = false;
+  bool lent_ = false;
   bool disk_full_ = false;
   std::function<void()> on_change_;
   std::unique_ptr<io::Worker> worker_;  // last: its end waits for the running job

@@ -132,14 +132,15 @@ class Recovery {
     return note_torn_header(stop);
   }
 
-  // A torn slot may have no sound follower: its first block alone tells that something was being written.
+  // A torn or damaged slot may have no sound follower: its header's remains alone tell that something was written.
   base::Result<> note_torn_header(WalPosition stop) {
     TRY_ASSIGN(FileWindow * file, window(stop.file_seq));
     if (file == nullptr) return {};
     TRY_ASSIGN(const View head, file->read(stop.offset, kSlotHeaderBytes));
     SlotHeader header;
     uint32_t crc;
-    if (decode_slot_header(head, header, crc) && header.position == stop && header.epoch >= end().epoch)
+    const bool left_over = decode_slot_header(head, header, crc) && header.epoch < end().epoch;
+    if (!left_over && resembles_slot_header(head, stop))
       report_.cut = RecoveryReport::Cut{WalFiles::name_of(stop.file_seq), stop.offset};
     return {};
   }

@@ -54,6 +54,19 @@ std::vector<OffsetRange> OffsetSet::ranges() const {
   return list;
 }
 
+std::vector<OffsetRange> OffsetSet::within(const std::vector<OffsetRange>& ranges) const {
+  std::vector<OffsetRange> found;
+  for (const auto& [first, last] : ranges) {
+    for (Offset at = first; at <= last;) {
+      const auto range = at_or_after(at);
+      if (!range || range->first > last) break;
+      found.emplace_back(std::max(range->first, at), std::min(range->second, last));
+      at = found.back().second.next();
+    }
+  }
+  return found;
+}
+
 void OffsetSet::save(base::Writer& out) const {
   out.u32le(static_cast<uint32_t>(ranges_.size()));
   for (const auto& [first, last] : ranges_) {

@@ -32,6 +32,8 @@ class OffsetSet {
     if (floor.value > 0) remove(Offset(0), floor - base::OffsetCount(1));
   }
   std::vector<OffsetRange> ranges() const;
+  // The parts of the given ranges that are in the set.
+  std::vector<OffsetRange> within(const std::vector<OffsetRange>& ranges) const;
 
   void save(base::Writer& out) const;  // count u32 {first i64, last i64}...
   bool load(base::Reader& in);

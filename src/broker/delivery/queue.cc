@@ -44,6 +44,7 @@ void Queue::attach(ReplyTo from, const AttachRequest& request) {
 }
 
 void Queue::remove_consumer(size_t index) {
+  if (consumers_[index].open > 0 && consumers_[index].pool != 0) departed_.push_back(consumers_[index]);
   consumers_.erase(consumers_.begin() + static_cast<ptrdiff_t>(index));
   if (consumers_.empty()) host_.last_consumer_left(*this);
 }
@@ -56,6 +57,12 @@ void Queue::detach(ReplyTo from) {
 void Queue::session_closed(SessionId session) {
   for (size_t i = consumers_.size(); i-- > 0;)
     if (consumers_[i].id.session == session) remove_consumer(i);
+  std::erase_if(departed_, [&](const Consumer& consumer) { return consumer.id.session == session; });
+  if (const auto held = held_.find(session); held != held_.end()) {
+    subscription_.give_back(held->second.ranges());
+    held_.erase(held);
+    host_.pump_at_turn_end(*this);
+  }
   std::erase_if(acquires_, [&](const WaitingAcquire& w) { return w.from.session == session; });
 }
 
@@ -84,23 +91,44 @@ void Queue::settle_ranges(const std::vector<OffsetRange>& ranges, base::Lsn& lsn
   while (!loaded_.empty() && partition_->find(Offset(loaded_.begin()->first)) == nullptr) loaded_.erase(loaded_.begin());
 }
 
+void Queue::give_credit(ReplyTo id, uint32_t count) {
+  Consumer* consumer = find(id);
+  const bool attached = consumer != nullptr;
+  if (!attached) {
+    const auto departed = std::find_if(departed_.begin(), departed_.end(), [&](const Consumer& other) {
+      return other.id.session == id.session && other.id.token == id.token;
+    });
+    if (departed == departed_.end()) return;
+    consumer = &*departed;
+  }
+  if (consumer->credit != kUnlimited) consumer->credit += count;
+  if (consumer->pool != 0) {
+    Pool& pool = host_.pool(id.session, consumer->pool);
+    pool.open -= std::min(pool.open, count);
+  }
+  consumer->open -= std::min(consumer->open, count);
+  if (!attached && consumer->open == 0) departed_.erase(departed_.begin() + (consumer - departed_.data()));
+}
+
+void Queue::hold(SessionId session, const std::vector<OffsetRange>& ranges) {
+  OffsetSet& held = held_[session];
+  for (const auto& [first, last] : ranges) held.add(first, last);
+}
+
 void Queue::settle(ReplyTo from, const SettleRequest& request) {
   base::Lsn lsn = last_lsn_;
-  const std::vector<OffsetRange> open = subscription_.open_within(request.ranges);
+  const auto held = held_.find(from.session);
+  const std::vector<OffsetRange> open =
+      held == held_.end() ? std::vector<OffsetRange>{} : held->second.within(request.ranges);
   if (!open.empty() && partition_ != nullptr) {
+    for (const auto& [first, last] : open) held->second.remove(first, last);
+    if (held->second.empty()) held_.erase(held);
     if (request.outcome == SettleRequest::Outcome::kReturn) {
       subscription_.give_back(open);
     } else {
       settle_ranges(open, lsn);
     }
-    const auto count = static_cast<uint32_t>(count_of(open));
-    if (Consumer* consumer = find({from.session, request.consumer})) {
-      if (consumer->credit != kUnlimited) consumer->credit += count;
-      if (consumer->pool != 0) {
-        uint32_t& pool = host_.pool_credit(from.session, consumer->pool);
-        if (pool != kUnlimited) pool += count;
-      }
-    }
+    give_credit({from.session, request.consumer}, static_cast<uint32_t>(count_of(open)));
     host_.pump_at_turn_end(*this);
   }
   host_.reply(from, SettleDone{}, lsn);
@@ -127,8 +155,9 @@ void Queue::stats(ReplyTo from) {
 uint32_t Queue::quota_of(const Consumer& consumer) {
   if (consumer.window_bytes <= 0) return 0;
   uint32_t quota = std::min(consumer.credit, kRunMax);
-  if (consumer.pool != 0) quota = std::min(quota, host_.pool_credit(consumer.id.session, consumer.pool));
-  return quota;
+  if (consumer.pool == 0) return quota;
+  const Pool& pool = host_.pool(consumer.id.session, consumer.pool);
+  return pool.size == kUnlimited ? quota : std::min(quota, pool.size - std::min(pool.size, pool.open));
 }
 
 Queue::Consumer* Queue::next_consumer(uint32_t& quota) {
@@ -173,6 +202,8 @@ void Queue::loaded(base::Result<std::vector<storage::StoredBatch>> batches) {
   loading_ = false;
   if (!batches) {
     base::log_error("delivery", "a queue cannot be read: " + batches.error().text);
+    for (const WaitingAcquire& waiting : std::exchange(acquires_, {}))
+      host_.reply(waiting.from, AcquireDone{.run = std::unexpected(batches.error())}, last_lsn_);
     return;  // stays unread: never skipped, never served wrong
   }
   loaded_.clear();
@@ -223,10 +254,9 @@ bool Queue::hand_out(Consumer& consumer, uint32_t quota) {
     settle_ranges(ranges, lsn);
   } else {
     if (consumer.credit != kUnlimited) consumer.credit -= count;
-    if (consumer.pool != 0) {
-      uint32_t& pool = host_.pool_credit(consumer.id.session, consumer.pool);
-      if (pool != kUnlimited) pool -= std::min(pool, count);
-    }
+    if (consumer.pool != 0) host_.pool(consumer.id.session, consumer.pool).open += count;
+    consumer.open += count;
+    hold(to.session, ranges);
     last_lsn_ = host_.log_delivered(key_, ranges);
     subscription_.apply_delivered(ranges, last_lsn_);
   }
@@ -268,6 +298,7 @@ void Queue::answer_acquires() {
         base::Lsn lsn;
         settle_ranges(ranges, lsn);
       } else {
+        hold(waiting.from.session, ranges);
         last_lsn_ = host_.log_delivered(key_, ranges);
         subscription_.apply_delivered(ranges, last_lsn_);
       }

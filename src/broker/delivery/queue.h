@@ -20,6 +20,12 @@ namespace polylog::broker {
 
 class Queue;
 
+// Deliveries that consumers of one session may have open together.
+struct Pool {
+  uint32_t size = kUnlimited;
+  uint32_t open = 0;
+};
+
 class QueueHost {
  public:
   virtual ~QueueHost() = default;
@@ -30,8 +36,7 @@ class QueueHost {
   virtual void load(Queue& queue, std::vector<storage::StoredBatch> batches) = 0;  // answers Queue::loaded()
   virtual void pump_at_turn_end(Queue& queue) = 0;
   virtual void last_consumer_left(Queue& queue) = 0;
-  // Credit that consumers of one session share in this cell; kUnlimited where no pool is set.
-  virtual uint32_t& pool_credit(SessionId session, uint32_t pool) = 0;
+  virtual Pool& pool(SessionId session, uint32_t pool) = 0;
 };
 
 class Queue {
@@ -65,6 +70,7 @@ class Queue {
     uint32_t credit = 0;
     uint32_t pool = 0;
     int64_t window_bytes = 0;
+    uint32_t open = 0;  // deliveries that count in the pool
   };
   struct WaitingAcquire {
     ReplyTo from;
@@ -75,6 +81,8 @@ class Queue {
   Consumer* next_consumer(uint32_t& quota);
   uint32_t quota_of(const Consumer& consumer);
   void remove_consumer(size_t index);
+  void give_credit(ReplyTo consumer, uint32_t count);
+  void hold(SessionId session, const std::vector<OffsetRange>& ranges);
   // Bytes of the batch that holds `offset`, from RAM or loaded; empty when a load was started.
   bool bytes_at_hand(Offset offset, storage::StoredBatch& batch);
   void start_load(Offset from);
@@ -89,6 +97,8 @@ class Queue {
   Subscription subscription_;
   std::vector<Consumer> consumers_;  // by falling priority
   size_t next_ = 0;                  // round robin
+  std::vector<Consumer> departed_;   // detached while deliveries were open that count in a pool
+  std::map<SessionId, OffsetSet> held_;  // who has what open: only he may settle it, and it comes back when he goes
   std::vector<WaitingAcquire> acquires_;
   std::map<int64_t, base::Slice> loaded_;  // by base offset: brought back from disk, until settled past
   bool loading_ = false;

@@ -55,16 +55,7 @@ uint64_t Subscription::ready_count(Offset end) const {
 }
 
 std::vector<OffsetRange> Subscription::open_within(const std::vector<OffsetRange>& ranges) const {
-  std::vector<OffsetRange> found;
-  for (const auto& [first, last] : ranges) {
-    for (Offset at = first; at <= last;) {
-      const auto range = open_.at_or_after(at);
-      if (!range || range->first > last) break;
-      found.emplace_back(std::max(range->first, at), std::min(range->second, last));
-      at = found.back().second.next();
-    }
-  }
-  return found;
+  return open_.within(ranges);
 }
 
 void Subscription::give_back(const std::vector<OffsetRange>& ranges) {

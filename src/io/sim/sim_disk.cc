@@ -42,6 +42,7 @@ class SimFile final : public File {
     return inode_->current.size();
   }
   Result<> truncate(uint64_t size) override;
+  Result<> allocate(uint64_t size) override;
 
  private:
   Result<> check_alive() const {
@@ -128,6 +129,12 @@ Result<> SimFile::sync_data() {
   return {};
 }
 
+Result<> SimFile::allocate(uint64_t new_size) {
+  TRY_ASSIGN(const uint64_t old_size, size());
+  if (new_size <= old_size) return {};
+  return truncate(new_size);
+}
+
 Result<> SimFile::truncate(uint64_t size) {
   TRY(check_alive());
   if (!disk_.has_room_for(*inode_, size)) {
@@ -154,7 +161,8 @@ void SimDisk::change_names(NameChange change) {
 Result<std::unique_ptr<File>> SimDisk::open(const std::string& path, OpenMode mode) {
   auto found = names_.find(path);
   if (found == names_.end()) {
-    if (mode != OpenMode::kCreate || !directories_.contains(directory_of(path))) return not_found(path);
+    const bool create = mode == OpenMode::kCreate || mode == OpenMode::kLog;
+    if (!create || !directories_.contains(directory_of(path))) return not_found(path);
     change_names({directory_of(path), "", path, std::make_shared<Inode>()});
     found = names_.find(path);
   }

@@ -1,0 +1,192 @@
+#include "storage/wal_files.h"
+
+#include <map>
+#include <set>
+
+#include "storage/cell_test_kit.h"
+
+namespace polylog::storage {
+namespace {
+
+using base::ErrorCode;
+using base::limits::kKiB;
+
+const base::PartitionKey kA = test_key(1), kB = test_key(2);
+
+// Appends to `key` until the WAL has moved on by `files` files; how many batches that took.
+int fill_files(CellKit& kit, const base::PartitionKey& key, uint64_t files) {
+  const uint64_t until = kit.cell->wal().durable_end().file_seq + files;
+  int batches = 0;
+  while (kit.cell->wal().durable_end().file_seq < until) {
+    const auto appended = kit.append(key, test_batch(static_cast<uint64_t>(batches), 100 * kKiB));
+    REQUIRE_MESSAGE(appended.has_value(), (appended ? "" : appended.error().text));
+    ++batches;
+    kit.settle();
+  }
+  return batches;
+}
+
+std::set<std::string> wal_names(CellKit& kit) {
+  std::set<std::string> found;
+  const std::vector<std::string> names = *kit.disk.list("/cell");
+  for (const std::string& name : names)
+    if (name.starts_with("wal-")) found.insert(name);
+  return found;
+}
+
+TEST_CASE("a_file_is_recycled_only_when_dead_below_a_durable_checkpoint_and_unread") {
+  CellKit kit;
+  kit.open();
+  REQUIRE(kit.append(kB, test_batch(99, 1000)));  // keeps file 1 alive
+  fill_files(kit, kA, 3);
+  const auto first = WalFiles::name_of(1), second = WalFiles::name_of(2);
+  kit.cell->trim(*kit.cell->find(kA), kit.cell->find(kA)->committed());
+  kit.cell->end_turn();
+  kit.settle();
+  CHECK(wal_names(kit).contains(second));  // dead, but no checkpoint says so
+  REQUIRE(kit.checkpoint());
+  fill_files(kit, kA, 3);
+  CHECK(wal_names(kit).contains(first));  // live
+  CHECK(!wal_names(kit).contains(second));
+  CHECK(kit.contents(kB) == std::vector<std::string>{test_batch(99, 1000)});
+  kit.crash();
+  kit.open();
+  CHECK(kit.contents(kB) == std::vector<std::string>{test_batch(99, 1000)});
+}
+
+TEST_CASE("a_file_somebody_reads_is_not_released") {
+  io::SimWorld world({.seed = 1});
+  io::SimDisk disk(1);
+  REQUIRE(disk.make_directory("/w"));
+  WalFiles files({.disk = disk, .loop = world.loop(0), .directory = "/w", .file_bytes = 64 * kKiB, .reserve_files = 1});
+  REQUIRE(files.set_current(1));
+  files.prepare_ahead();
+  world.run_for(std::chrono::seconds(1));
+  files.advance();
+  files.advance();
+  world.run_for(std::chrono::seconds(1));
+  CHECK(files.dead_before(3) == std::vector<uint64_t>{1, 2});
+  files.add_live(2, 10);
+  CHECK(files.dead_before(3) == std::vector<uint64_t>{1});
+  CHECK(files.dead_before(1).empty());
+  files.add_live(2, -10);
+  auto pin = files.file(1);
+  files.release({1, 2});
+  CHECK(files.file(1) == pin);
+  CHECK(files.file(2) == nullptr);
+  pin.reset();
+  files.release({1, 2});
+  CHECK(files.file(1) == nullptr);
+}
+
+TEST_CASE("recycled_space_does_not_grow_without_bound_and_contents_stay_right") {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    CellKit kit(seed);
+    kit.open();
+    std::map<int64_t, std::string> sent;
+    io::Random random(seed);
+    for (int i = 0; i < 200; ++i) {
+      const std::string text = test_batch(static_cast<uint64_t>(i), 1 + random.below(120'000));
+      const auto appended = kit.append(kA, text);
+      if (!appended) {
+        REQUIRE(appended.error().code == ErrorCode::kOverloaded);
+      } else {
+        sent[appended->base_offset.value] = text;
+      }
+      Partition& partition = *kit.cell->find(kA);
+      if (i % 5 == 0) kit.cell->trim(partition, Offset(std::max<int64_t>(0, partition.committed().value - 10)));
+      if (i % 20 == 0) kit.cell->checkpoint([](base::Result<>) {});
+      kit.cell->end_turn();
+      if (random.chance(0.5)) kit.settle();
+      if (i % 50 == 49) {
+        kit.crash();
+        kit.open();
+        sent.erase(sent.lower_bound(kit.cell->find(kA)->appended().value), sent.end());
+      }
+    }
+    kit.settle();
+    const auto texts = kit.contents(kA);
+    REQUIRE(texts);
+    int64_t at = kit.cell->find(kA)->start().value;
+    for (const std::string& text : *texts) REQUIRE(text == sent[at++]);
+    CHECK(wal_names(kit).size() < 15);
+  }
+}
+
+TEST_CASE("a_full_disk_refuses_data_takes_mutations_and_resumes_when_space_returns") {
+  CellKit kit;
+  kit.open();
+  REQUIRE(kit.append(kA, "kept"));
+  kit.idle();
+  kit.disk.fill_after(0);
+  bool refused = false;
+  for (int i = 0; i < 200 && !refused; ++i) {
+    const auto appended = kit.append(kA, test_batch(static_cast<uint64_t>(i), 100 * kKiB));
+    kit.settle();
+    if (appended) continue;
+    refused = true;
+    CHECK(appended.error().code == ErrorCode::kDiskFull);
+  }
+  REQUIRE(refused);
+  CHECK(kit.cell->disk_full());
+  CHECK(!kit.cell->failed());
+  for (int i = 0; i < 100; ++i) {
+    const Lsn lsn = kit.cell->trim(*kit.cell->find(kA), Offset(i / 20));
+    kit.cell->end_turn();
+    kit.settle();
+    CHECK(kit.cell->committed_lsn() >= lsn);
+  }
+  kit.disk.faults.capacity_bytes = UINT64_MAX;
+  kit.world.run_for(std::chrono::seconds(3));
+  CHECK(!kit.cell->disk_full());
+  CHECK(kit.append(kA, "after"));
+  kit.settle();
+  kit.crash();
+  kit.open();
+  CHECK(kit.contents(kA)->back() == "after");
+}
+
+TEST_CASE("on_a_full_disk_deleting_gives_room_for_new_data") {
+  CellKit kit;
+  kit.open();
+  kit.idle();
+  kit.disk.fill_after(3 * CellKit::kFileBytes);
+  base::Result<Cell::Appended> appended;
+  for (int i = 0; i < 300; ++i) {
+    appended = kit.append(kA, test_batch(static_cast<uint64_t>(i), 100 * kKiB));
+    kit.settle();
+    if (!appended && appended.error().code == ErrorCode::kDiskFull) break;
+  }
+  REQUIRE(!appended);
+  kit.cell->drop(kA);
+  kit.cell->end_turn();
+  for (int i = 0; i < 20 && kit.cell->disk_full(); ++i) {
+    kit.world.run_for(std::chrono::seconds(1));
+    kit.cell->end_turn();
+  }
+  CHECK(!kit.cell->disk_full());
+  CHECK(kit.append(kB, "after"));
+}
+
+TEST_CASE("a_cell_that_cannot_log_what_it_applies_stops") {
+  CellKit kit;
+  kit.reserve_bytes = 0;
+  kit.open();
+  REQUIRE(kit.append(kA, "x"));
+  kit.settle();
+  kit.disk.fill_after(0);
+  const std::string payload(100 * kKiB, 'm');
+  Lsn lsn;
+  for (int i = 0; i < 100 && lsn != Lsn(UINT64_MAX); ++i) {
+    lsn = kit.cell->log(MutationType::kFirstOfEngine, base::as_view(payload));
+    kit.cell->end_turn();
+    kit.settle();
+  }
+  CHECK(lsn == Lsn(UINT64_MAX));
+  CHECK(kit.cell->failed());
+  CHECK(kit.engine->failures.size() == 1);
+  CHECK(kit.engine->failures.front().code == ErrorCode::kDiskFull);
+}
+
+}  // namespace
+}  // namespace polylog::storage
