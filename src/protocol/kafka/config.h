@@ -1,0 +1,31 @@
+// Config: what an operator can set for the Kafka listeners of one process ("kafka.<name>" in files and --set), and what
+// server/ fills in before it listens. Constant once the first session is made; shared by all cores.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "io/net.h"
+#include "protocol/kafka/limits.h"
+
+namespace polylog::kafka {
+
+struct Config {
+  // --- identity
+  int32_t node_id = 1;
+  std::string cluster_id;   // 22 characters: a uuid in URL-safe base64. Never empty: clients use it as an identity
+  io::Endpoint advertised;  // where clients are told to connect
+  std::string rack;         // empty: none
+
+  // --- topics
+  bool auto_create_topics = true;          // auto.create.topics.enable
+  int32_t num_partitions = 1;              // num.partitions
+  bool replication_factor_strict = false;  // false: a factor above 1 is taken as 1; true: refused with error 38
+  int32_t message_bytes_max =
+      limits::kRecordBatchBytesMaxDefault;  // message.max.bytes: the default of max.message.bytes
+
+  // --- fetch
+  int32_t fetch_bytes_max = 8 * 1024 * 1024;  // fetch.max.bytes: of one response; a client may ask for less
+};
+
+}  // namespace polylog::kafka

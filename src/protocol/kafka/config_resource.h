@@ -1,0 +1,19 @@
+// What configs belong to, as DescribeConfigs, AlterConfigs and IncrementalAlterConfigs number it.
+#pragma once
+
+#include <cstdint>
+
+namespace polylog::kafka {
+
+enum class ConfigResource : int8_t {
+  kTopic = 2,
+  kBroker = 4,  // by node id; an empty name: all brokers
+};
+
+enum class ConfigSource : int8_t {
+  kTopic = 1,
+  kStaticBroker = 4,
+  kDefault = 5,
+};
+
+}  // namespace polylog::kafka

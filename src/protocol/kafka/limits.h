@@ -1,0 +1,20 @@
+// Limits of the Kafka codec. What all protocols share is in base/limits.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/limits.h"
+
+namespace polylog::kafka::limits {
+
+inline constexpr int32_t kFrameBytesMax = 104'857'600;        // socket.request.max.bytes; longer closes the connection
+inline constexpr size_t kStringBytesMax = 32'767;             // a string's length was an int16 first
+inline constexpr size_t kMessageElementsMax = 1'000'000;      // array elements in one message, all arrays together
+inline constexpr size_t kDecompressedBytesMax = 104'857'600;  // of one record batch
+inline constexpr int kZstdWindowLogMax = 27;                  // 128 MiB, the library's own default
+inline constexpr size_t kRecordBatchBytesMaxDefault = 1'048'588;  // message.max.bytes
+
+static_assert(kDecompressedBytesMax <= base::limits::kBatchBytesMax, "what a batch unpacks to may be published");
+
+}  // namespace polylog::kafka::limits

@@ -1,0 +1,118 @@
+// DescribeConfigs, from the tables of topic_config.h and broker_config.h. Everything is listed, what acts and what is
+// only kept: clients miss what is not there.
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "protocol/kafka/broker_config.h"
+#include "protocol/kafka/config_resource.h"
+#include "protocol/kafka/gen/describe_configs.h"
+#include "protocol/kafka/handlers.h"
+#include "protocol/kafka/session.h"
+#include "protocol/kafka/topic_config.h"
+#include "protocol/kafka/topics.h"
+
+namespace polylog::kafka {
+namespace {
+
+using Asked = DescribeConfigsRequest::Resource;
+using Result = DescribeConfigsResponse::Result;
+using ConfigReply = DescribeConfigsResponse::Config;
+
+struct Detail {
+  bool synonyms;
+  bool documentation;
+};
+
+bool is_wanted(const Asked& asked, std::string_view name) {
+  const auto& names = asked.configuration_keys;  // none and null both ask for all
+  return !names || names->empty() || std::ranges::find(*names, name) != names->end();
+}
+
+void refuse(Result& result, ErrorCode code, std::string why) {
+  result.error_code = code;
+  result.error_message = std::move(why);
+}
+
+ConfigReply topic_config_reply(const broker::StreamRecord& topic, const TopicConfigRow& row, const Config& config,
+                               const Detail& detail) {
+  const auto own = own_value(topic, row.name);
+  const std::string inherited = default_of(row, config);
+  // An operator sets message.max.bytes for all topics.
+  const auto inherited_source =
+      inherited == default_of(row, Config{}) ? ConfigSource::kDefault : ConfigSource::kStaticBroker;
+  ConfigReply reply{.name = std::string(row.name),
+                    .value = own ? std::string(*own) : inherited,
+                    .config_source = static_cast<int8_t>(own ? ConfigSource::kTopic : inherited_source),
+                    .config_type = static_cast<int8_t>(row.type)};
+  if (detail.documentation) reply.documentation = std::string(row.documentation);
+  if (!detail.synonyms) return reply;
+  if (own) reply.synonyms.push_back({reply.name, std::string(*own), static_cast<int8_t>(ConfigSource::kTopic)});
+  if (const BrokerConfigRow* behind = broker_config_behind(row.name)) {
+    reply.synonyms.push_back({std::string(behind->name), inherited, static_cast<int8_t>(inherited_source)});
+  }
+  return reply;
+}
+
+void describe_topic(const Call& call, const Asked& asked, const Detail& detail, Result& result) {
+  const Topic topic = find_topic(call.broker(), asked.resource_name);
+  if (topic == nullptr) return refuse(result, ErrorCode::kUnknownTopicOrPartition, "there is no such topic");
+  for (const TopicConfigRow& row : topic_configs()) {
+    if (is_wanted(asked, row.name)) {
+      result.configs.push_back(topic_config_reply(*topic, row, call.config(), detail));
+    }
+  }
+}
+
+ConfigReply broker_config_reply(const BrokerConfigRow& row, const Config& config, const Detail& detail) {
+  const bool is_default = value_of(row, config) == value_of(row, Config{});
+  const auto source = static_cast<int8_t>(is_default ? ConfigSource::kDefault : ConfigSource::kStaticBroker);
+  ConfigReply reply{.name = std::string(row.name),
+                    .value = value_of(row, config),
+                    .read_only = true,
+                    .config_source = source,
+                    .config_type = static_cast<int8_t>(row.type)};
+  if (detail.synonyms) reply.synonyms.push_back({reply.name, reply.value, source});
+  return reply;
+}
+
+void describe_broker(const Call& call, const Asked& asked, const Detail& detail, Result& result) {
+  if (asked.resource_name.empty()) return;  // what was set for all brokers while they ran: nothing
+  if (asked.resource_name != std::to_string(call.config().node_id)) {
+    return refuse(result, ErrorCode::kInvalidRequest, fmt::format("this is broker {}", call.config().node_id));
+  }
+  for (const BrokerConfigRow& row : broker_configs()) {
+    if (is_wanted(asked, row.name)) result.configs.push_back(broker_config_reply(row, call.config(), detail));
+  }
+}
+
+}  // namespace
+
+void handle_describe_configs(Call call, base::View body) {
+  DescribeConfigsRequest request;
+  if (!call.parse(body, request)) return;
+  const Detail detail{.synonyms = request.include_synonyms, .documentation = request.include_documentation};
+  DescribeConfigsResponse response;
+  std::set<std::pair<int8_t, std::string_view>> seen;
+  for (const Asked& asked : request.resources) {
+    Result& result = response.results.emplace_back();
+    result.resource_type = asked.resource_type;
+    result.resource_name = asked.resource_name;
+    if (!seen.emplace(asked.resource_type, asked.resource_name).second) {
+      refuse(result, ErrorCode::kInvalidRequest, "the resource is named more than once");
+    } else if (asked.resource_type == static_cast<int8_t>(ConfigResource::kTopic)) {
+      describe_topic(call, asked, detail, result);
+    } else if (asked.resource_type == static_cast<int8_t>(ConfigResource::kBroker)) {
+      describe_broker(call, asked, detail, result);
+    } else {
+      refuse(result, ErrorCode::kInvalidRequest, "topics (2) and brokers (4) have configs");
+    }
+  }
+  call.reply(response);
+}
+
+}  // namespace polylog::kafka

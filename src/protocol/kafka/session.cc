@@ -1,0 +1,200 @@
+#include "protocol/kafka/session.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "protocol/kafka/commands.h"
+
+namespace polylog::kafka {
+namespace {
+
+constexpr size_t kIdleSlotsKept = 8;  // an idle session keeps no more memory than for these
+
+// What metrics tell apart: a client may call itself anything, and must not make a metric of it.
+constexpr std::string_view kKnownClients[] = {
+    "apache-kafka-java",
+    "librdkafka",
+    "confluent-kafka-python",
+    "confluent-kafka-go",
+    "confluent-kafka-javascript",
+    "kafkajs",
+    "kafka-python",
+    "aiokafka",
+    "sarama",
+    "kgo",
+    "kafka-go",
+    "rskafka",
+};
+
+}  // namespace
+
+size_t Reply::size_bytes() const {
+  size_t size = bytes.size();
+  for (const Streamed& piece : streamed) size += piece.slice.size();
+  return size;
+}
+
+Session::~Session() {
+  if (id_.number != 0) broker_.remove_session(id_);
+}
+
+void Session::on_open(io::Connection& connection) {
+  connection_ = &connection;
+  id_ = broker_.add_session(*this);
+}
+
+void Session::on_closed(std::string_view) {
+  connection_ = nullptr;
+  closing_ = true;
+  if (id_.number != 0) broker_.remove_session(std::exchange(id_, {}));
+  // Calls may hold timers and records; a call that is running now is kept by on_action().
+  auto dropped = std::exchange(expected_, {});
+  slots_.clear();
+}
+
+void Session::close(std::string_view why) {
+  if (!is_open()) return;
+  closing_ = true;
+  base::log_info("kafka", fmt::format("closing the connection of {}: {}", connection_->peer(), why));
+  connection_->close_after_flush();
+}
+
+// ---- requests
+
+io::Handler::Taken Session::on_bytes(base::View bytes) {
+  size_t consumed = 0;
+  while (is_open() && !paused_) {
+    const Frame frame = next_frame(bytes.subspan(consumed));
+    if (frame.status == FrameStatus::kNeedMore) return {consumed, frame.size_bytes};
+    if (frame.status == FrameStatus::kBad) {
+      close("a request of an impossible size");
+      break;
+    }
+    consumed += frame.size_bytes;
+    on_frame(frame.payload);
+    update_reading();
+  }
+  return {is_open() ? consumed : bytes.size(), 0};
+}
+
+void Session::on_frame(base::View payload) {
+  base::Reader in(payload);
+  RequestHeader header;
+  const HeaderStatus status = read_request_header(in, header);
+  if (status != HeaderStatus::kOk) return refuse(status, header);
+  const Command* command = find_command(header.api_key);
+  if (command == nullptr) return refuse(HeaderStatus::kUnknownApi, header);
+  command->handle(Call(*this, header, open_slot(command->key == ApiKey::kFetch)), in.rest());
+}
+
+// Clients detect what a broker can do by this close; only ApiVersions is told which versions there are.
+void Session::refuse(HeaderStatus status, const RequestHeader& header) {
+  if (status == HeaderStatus::kUnsupportedVersion && header.api_key == static_cast<int16_t>(ApiKey::kApiVersions)) {
+    return fill(open_slot(false), unsupported_api_versions_reply(header.correlation_id));
+  }
+  if (status == HeaderStatus::kMalformed) return close("malformed request header");
+  close(fmt::format("API key {} version {} is not offered", header.api_key, header.api_version));
+}
+
+// ---- replies
+
+uint64_t Session::open_slot(bool is_fetch) {
+  slots_.push_back({.is_fetch = is_fetch});
+  if (is_fetch) ++open_fetches_;
+  return first_slot_ + open_slots() - 1;
+}
+
+void Session::fill(uint64_t slot, Reply reply) {
+  if (!is_open()) return;
+  CHECK(slot >= first_slot_ && slot - first_slot_ < open_slots(), "a call is answered once");
+  Slot& filled = slots_[first_ + (slot - first_slot_)];
+  CHECK(!filled.filled, "a call is answered once");
+  filled.reply = std::move(reply);
+  filled.filled = true;
+  held_reply_bytes_ += filled.reply.size_bytes();
+  if (slot == first_slot_) answer_filled();
+  update_reading();
+}
+
+void Session::answer_filled() {
+  while (open_slots() > 0 && slots_[first_].filled) {
+    Slot slot = std::move(slots_[first_++]);
+    ++first_slot_;
+    held_reply_bytes_ -= slot.reply.size_bytes();
+    if (slot.is_fetch) --open_fetches_;
+    write(slot.reply);
+  }
+  if (open_slots() == 0) {
+    slots_.clear();
+    first_ = 0;
+    if (slots_.capacity() > kIdleSlotsKept) slots_ = {};
+  } else if (first_ > slots_.size() / 2) {
+    slots_.erase(slots_.begin(), slots_.begin() + static_cast<ptrdiff_t>(first_));
+    first_ = 0;
+  }
+  connection_->flush_at_turn_end();
+}
+
+void Session::write(Reply& reply) {
+  io::OutQueue& out = connection_->out();
+  const base::View bytes = reply.bytes;
+  size_t written = 0;
+  for (Reply::Streamed& piece : reply.streamed) {
+    out.write(bytes.subspan(written, piece.position - written));
+    written = piece.position;
+    out.append(std::move(piece.slice));
+  }
+  out.write(bytes.subspan(written));
+}
+
+// ---- the engine's answers
+
+broker::ReplyTo Session::expect(std::shared_ptr<PendingCall> pending, Answers answers) {
+  const broker::Token token{next_token_++};
+  expected_.emplace(token.value, Expected{std::move(pending), answers});
+  return {id_, token};
+}
+
+void Session::on_action(broker::Action action) {
+  const auto found = expected_.find(action.to.token.value);
+  if (found == expected_.end()) return;  // forgotten: e.g. a watch that fired while its Fetch was answered
+  const std::shared_ptr<PendingCall> pending = found->second.pending;
+  if (found->second.answers == Answers::kOne) expected_.erase(found);
+  pending->on_action(action.to.token, std::move(action.body));
+  update_reading();
+}
+
+// ---- back-pressure
+
+bool Session::must_pause() const {
+  return open_slots() >= limits::kRequestsOpenMax || open_fetches_ >= limits::kFetchesOpenMax ||
+         held_reply_bytes_ > limits::kHeldReplyBytesMax || (producing_ && broker_.under_pressure());
+}
+
+void Session::update_reading() {
+  if (!is_open() || paused_ == must_pause()) return;
+  paused_ = !paused_;
+  if (paused_) {
+    connection_->pause_reading();
+  } else {
+    connection_->resume_reading();
+  }
+}
+
+void Session::note_client(std::string_view name) {
+  const auto known = std::ranges::find(kKnownClients, name);
+  broker_.metrics()
+      .counter("polylog_kafka_clients_total", "Connections whose client said its name",
+               fmt::format("client=\"{}\"", known == std::end(kKnownClients) ? "other" : *known))
+      .add();
+}
+
+std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config) {
+  return std::make_unique<Session>(broker, config);
+}
+
+}  // namespace polylog::kafka

@@ -1,0 +1,185 @@
+#include "protocol/kafka/topic_config.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace polylog::kafka {
+namespace {
+
+using enum ConfigType;
+using enum Effect;
+constexpr double kIntMax = INT32_MAX;
+constexpr double kLongMax = 9'223'372'036'854'775'807.0;
+constexpr std::string_view kForever = "9223372036854775807";
+
+constexpr Accepted any() { return {}; }
+constexpr Accepted range(double min, double max) { return {.number_min = min, .number_max = max}; }
+constexpr Accepted words(std::string_view list) { return {.words = list}; }
+
+constexpr TopicConfigRow kRows[] = {
+    {"cleanup.policy", kList, "delete", words("delete,compact"), kActs,
+     "What becomes of old records. compact asks for keys, and deletes nothing yet."},
+    {"compression.gzip.level", kInt, "-1", range(-1, 9), kIgnored, "Batches are stored as they come."},
+    {"compression.lz4.level", kInt, "9", range(1, 17), kIgnored, "Batches are stored as they come."},
+    {"compression.type", kString, "producer", words("producer"), kActs,
+     "Batches are stored as their producers packed them; nothing else is offered."},
+    {"compression.zstd.level", kInt, "3", range(-131072, 22), kIgnored, "Batches are stored as they come."},
+    {"delete.retention.ms", kLong, "86400000", range(0, kLongMax), kStored,
+     "How long compaction keeps the marks of deleted keys."},
+    {"file.delete.delay.ms", kLong, "60000", range(0, kLongMax), kIgnored, "Files are not a topic's own."},
+    {"flush.messages", kLong, kForever, range(1, kLongMax), kIgnored, "Every acknowledged record is on disk already."},
+    {"flush.ms", kLong, kForever, range(0, kLongMax), kIgnored, "Every acknowledged record is on disk already."},
+    {"follower.replication.throttled.replicas", kList, "", any(), kIgnored, "There are no replicas."},
+    {"index.interval.bytes", kInt, "4096", range(0, kIntMax), kIgnored, "Every batch is indexed."},
+    {"leader.replication.throttled.replicas", kList, "", any(), kIgnored, "There are no replicas."},
+    {"local.retention.bytes", kLong, "-2", range(-2, kLongMax), kIgnored, "There is no remote storage."},
+    {"local.retention.ms", kLong, "-2", range(-2, kLongMax), kIgnored, "There is no remote storage."},
+    {"max.compaction.lag.ms", kLong, kForever, range(1, kLongMax), kStored,
+     "The longest a record may stay uncompacted."},
+    {"max.message.bytes", kInt, "", range(0, kIntMax), kActs, "The largest record batch that may be produced."},
+    {"message.downconversion.enable", kBoolean, "true", any(), kIgnored,
+     "Record formats before version 2 are not offered."},
+    {"message.format.version", kString, "3.0-IV1", any(), kIgnored, "The format is version 2."},
+    {"message.timestamp.after.max.ms", kLong, "3600000", range(0, kLongMax), kActs,
+     "How far ahead of the broker's clock a record's timestamp may be."},
+    {"message.timestamp.before.max.ms", kLong, kForever, range(0, kLongMax), kActs,
+     "How far behind the broker's clock a record's timestamp may be."},
+    {"message.timestamp.difference.max.ms", kLong, kForever, range(0, kLongMax), kIgnored,
+     "Gave way to message.timestamp.before.max.ms and message.timestamp.after.max.ms."},
+    {"message.timestamp.type", kString, "CreateTime", words("CreateTime,LogAppendTime"), kActs,
+     "Whose clock a record's timestamp is: the producer's or the broker's."},
+    {"min.cleanable.dirty.ratio", kDouble, "0.5", range(0, 1), kStored,
+     "How much of a partition must be uncompacted before it is compacted."},
+    {"min.compaction.lag.ms", kLong, "0", range(0, kLongMax), kStored, "The shortest time a record stays uncompacted."},
+    {"min.insync.replicas", kInt, "1", range(1, kIntMax), kIgnored,
+     "A record is acknowledged when it is durable, whatever this says."},
+    {"preallocate", kBoolean, "false", any(), kIgnored, "The log is always preallocated."},
+    {"remote.storage.enable", kBoolean, "false", words("false"), kIgnored, "There is no remote storage."},
+    {"retention.bytes", kLong, "-1", range(-1, kLongMax), kStored,
+     "The size of a partition above which its oldest records go; -1: none."},
+    {"retention.ms", kLong, "604800000", range(-1, kLongMax), kStored, "The age at which records go; -1: never."},
+    {"segment.bytes", kInt, "1073741824", range(14, kIntMax), kIgnored, "Segments are not a topic's own."},
+    {"segment.index.bytes", kInt, "10485760", range(4, kIntMax), kIgnored, "Segments are not a topic's own."},
+    {"segment.jitter.ms", kLong, "0", range(0, kLongMax), kIgnored, "Segments are not a topic's own."},
+    {"segment.ms", kLong, "604800000", range(1, kLongMax), kIgnored, "Segments are not a topic's own."},
+    {"unclean.leader.election.enable", kBoolean, "false", any(), kIgnored, "There are no replicas."},
+};
+static_assert(std::ranges::is_sorted(kRows, {}, &TopicConfigRow::name));
+
+template <typename Visit>
+bool every_word(std::string_view list, Visit accepts) {
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    std::string_view word = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    if (!accepts(word)) return false;
+  }
+  return true;
+}
+
+bool has_word(std::string_view list, std::string_view wanted) {
+  return !every_word(list, [&](std::string_view word) { return word != wanted; });
+}
+
+template <typename Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool is_number_in(std::string_view text, const TopicConfigRow& row) {
+  const bool whole = row.type != kDouble;
+  if (whole && !number_in<int64_t>(text)) return false;
+  const std::optional<double> value = number_in<double>(text);
+  return value && row.accepted.number_min <= *value && *value <= row.accepted.number_max;
+}
+
+bool accepts(const TopicConfigRow& row, std::string_view value) {
+  switch (row.type) {
+    case kBoolean:
+      if (value != "true" && value != "false") return false;
+      return row.accepted.words.empty() || has_word(row.accepted.words, value);
+    case kString: return row.accepted.words.empty() || has_word(row.accepted.words, value);
+    case kList:
+      if (row.accepted.words.empty()) return true;
+      return !value.empty() &&
+             every_word(value, [&](std::string_view word) { return has_word(row.accepted.words, word); });
+    case kInt:
+    case kShort:
+    case kLong:
+    case kDouble: return is_number_in(value, row);
+  }
+  return false;
+}
+
+int64_t saturated(int64_t a, int64_t b) {  // a + b
+  int64_t sum;
+  if (__builtin_add_overflow(a, b, &sum)) return b > 0 ? INT64_MAX : INT64_MIN;
+  return sum;
+}
+
+}  // namespace
+
+std::span<const TopicConfigRow> topic_configs() { return kRows; }
+
+const TopicConfigRow* find_topic_config(std::string_view name) {
+  const auto found = std::ranges::lower_bound(kRows, name, {}, &TopicConfigRow::name);
+  return found != std::end(kRows) && found->name == name ? found : nullptr;
+}
+
+std::string default_of(const TopicConfigRow& row, const Config& config) {
+  return row.name == "max.message.bytes" ? std::to_string(config.message_bytes_max) : std::string(row.default_value);
+}
+
+base::Result<> check_topic_config(std::string_view name, std::string_view value) {
+  const TopicConfigRow* row = find_topic_config(name);
+  if (row == nullptr) return base::fail(base::ErrorCode::kInvalid, fmt::format("Unknown topic config name: {}", name));
+  if (accepts(*row, value)) return {};
+  return base::fail(base::ErrorCode::kInvalid, fmt::format("Invalid value {} for configuration {}", value, name));
+}
+
+std::string attribute_name(std::string_view config_name) { return std::string(kAttributePrefix).append(config_name); }
+
+std::optional<std::string_view> own_value(const broker::StreamRecord& topic, std::string_view config_name) {
+  const auto found = topic.attributes.find(attribute_name(config_name));
+  if (found == topic.attributes.end()) return std::nullopt;
+  return found->second;
+}
+
+BatchRules TopicSettings::rules(int64_t now_ms, bool zstd_allowed) const {
+  return {.batch_bytes_max = batch_bytes_max,
+          .keys_required = is_compacted,
+          .log_append_time = log_append_time,
+          .zstd_allowed = zstd_allowed,
+          .timestamp_ms_min =
+              timestamp_before_ms_max == INT64_MAX ? INT64_MIN : saturated(now_ms, -timestamp_before_ms_max),
+          .timestamp_ms_max = saturated(now_ms, timestamp_after_ms_max)};
+}
+
+TopicSettings settings_of(const broker::StreamRecord& topic, const Config& config) {
+  TopicSettings settings{.batch_bytes_max = static_cast<size_t>(config.message_bytes_max)};
+  for (auto it = topic.attributes.lower_bound(std::string(kAttributePrefix)); it != topic.attributes.end(); ++it) {
+    std::string_view name = it->first;
+    if (!name.starts_with(kAttributePrefix)) break;
+    name.remove_prefix(kAttributePrefix.size());
+    const std::string_view value = it->second;
+    const int64_t number = number_in<int64_t>(value).value_or(0);
+    if (name == "max.message.bytes") settings.batch_bytes_max = static_cast<size_t>(number);
+    if (name == "cleanup.policy") {
+      settings.is_compacted = has_word(value, "compact");
+      settings.deletes = has_word(value, "delete");
+    }
+    if (name == "message.timestamp.type") settings.log_append_time = value == "LogAppendTime";
+    if (name == "message.timestamp.before.max.ms") settings.timestamp_before_ms_max = number;
+    if (name == "message.timestamp.after.max.ms") settings.timestamp_after_ms_max = number;
+  }
+  return settings;
+}
+
+}  // namespace polylog::kafka
