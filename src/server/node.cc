@@ -1,0 +1,215 @@
+#include "server/node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "broker/cell_engine.h"
+#include "protocol/amqp/mapping.h"
+#include "protocol/kafka/mapping.h"
+#include "protocol/kafka/session.h"
+
+namespace polylog::server {
+namespace {
+
+// A larger tail is no faster: memory touched for the first time costs more than a read from the disk's cache.
+constexpr uint64_t kTailBytesMax = 256 * base::limits::kMiB;
+constexpr uint64_t kDiskShareOfReserve = 16;  // on a small disk the reserve is at most this part of it
+
+uint64_t wal_file_bytes_for(const Config& config, const io::Disk::Space& space) {
+  using namespace base::limits;
+  uint64_t bytes = config.storage.wal_file_bytes;
+  if (bytes == 0) bytes = space.total_bytes / kWalFilesPerDisk;
+  return std::clamp<uint64_t>(bytes, kWalFileBytesMin, kWalFileBytesDefault) / kBlockBytes * kBlockBytes;
+}
+
+base::Gauge& failed_gauge(base::Registry& registry, base::CellId cell) {
+  return registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
+                        fmt::format("cell=\"{}\"", cell.value));
+}
+
+}  // namespace
+
+Node::Node(const Config& config) : config_(config) {}
+
+// Everything that lives on cores goes before the cores do.
+Node::~Node() {
+  listeners_.clear();
+  brokers_.clear();
+  catalog_.reset();
+  meta_.reset();
+  cores_.reset();
+}
+
+base::Result<std::unique_ptr<Node>> Node::start(const Config& config) {
+  std::unique_ptr<Node> node(new Node(config));
+  TRY(node->open());
+  return node;
+}
+
+base::Result<> Node::open() {
+  cores_ = std::make_unique<io::CoreGroup>(io::CoreGroup::Options{.cores = config_.cores});
+  const uint32_t cells_wanted = config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
+  TRY_ASSIGN(DataDir dir, DataDir::open(disk_, config_.data_dir, cells_wanted));
+  dir_ = std::make_unique<DataDir>(std::move(dir));
+  encodings_.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
+  encodings_.add(amqp::kEncodingTag, std::make_unique<amqp::AmqpEncoding>());
+  for (size_t i = 0; i < cores_->size(); ++i) registries_.push_back(std::make_unique<base::Registry>());
+  for (const auto& registry : registries_) registry_list_.push_back(registry.get());
+  for (uint32_t cell = 0; cell < dir_->cells(); ++cell)
+    core_of_cell_.emplace_back(static_cast<uint16_t>(cell % cores_->size()));
+  broker_list_.resize(cores_->size());
+  for (size_t i = 0; i < cores_->size(); ++i) {
+    brokers_.push_back(std::make_unique<broker::Broker>(broker::Broker::Options{.loop = cores_->core(i),
+                                                                                .encodings = encodings_,
+                                                                                .metrics = *registries_[i],
+                                                                                .core_of_cell = core_of_cell_,
+                                                                                .all = broker_list_}));
+    broker_list_[i] = brokers_.back().get();
+  }
+  TRY(open_cells());
+  TRY(open_catalog());
+  return listen_all();
+}
+
+storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space& space) {
+  const MemoryShares shares = shares_of(memory_bytes_max_of(config_, machine_memory_bytes()));
+  const uint64_t reserve = std::min(config_.storage.reserve_bytes, space.total_bytes / kDiskShareOfReserve);
+  return {.loop = cores_->core(core_of_cell_[id.value].value),
+          .disk = disk_,
+          .directory = dir_->cell_path(id),
+          .id = id,
+          .nonce = base::Uuid::random(),
+          .wal_file_bytes = wal_file_bytes_for(config_, space),
+          .reserve_bytes = reserve / dir_->cells(),
+          .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
+          .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
+          .undurable_bytes_max = shares.ingress_bytes / dir_->cells(),
+          .durability = config_.durability == Durability::kCommit ? storage::Durability::kCommit
+                                                                  : storage::Durability::kInterval,
+          .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
+}
+
+base::Result<> Node::open_cells() {
+  TRY_ASSIGN(const io::Disk::Space space, disk_.space(config_.data_dir));
+  for (uint32_t i = 0; i < dir_->cells(); ++i) {
+    const base::CellId id(static_cast<uint16_t>(i));
+    broker::Broker& home = *broker_list_[core_of_cell_[i].value];
+    broker::CellEngine::Options options{.cell = cell_options(id, space), .groups = {}, .new_id = base::Uuid::random};
+    options.groups.initial_rebalance_delay_ms = static_cast<int32_t>(config_.kafka.initial_rebalance_delay_ms);
+    options.groups.cursor_retention_ms = static_cast<int64_t>(config_.kafka.offsets_retention_ms);
+    options.groups.mutation_bytes_max =
+        storage::Wal::part_bytes_for(options.cell.wal_file_bytes) - 4 * base::limits::kKiB;
+    auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
+    const auto report = engine->open();
+    if (report) {
+      if (report->cut)
+        base::log_warn("storage", fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,
+                                              report->cut->file, report->cut->offset));
+      home.tell_all_epoch(id, engine->cell().epoch());
+    } else if (report.error().code == base::ErrorCode::kCorrupt) {  // the other cells go on
+      base::log_error("storage", fmt::format("cell {} stays closed: {}", i, report.error().text));
+    } else {
+      return std::unexpected(report.error());
+    }
+    home.add_cell(id, std::move(engine));
+  }
+  return {};
+}
+
+base::Result<> Node::open_catalog() {
+  meta_ = std::make_unique<storage::LocalMetaStore>(cores_->core(0), disk_, dir_->meta_path());
+  TRY(meta_->open());
+  catalog_ = std::make_unique<broker::CatalogService>(broker::CatalogService::Options{
+      .store = *meta_, .brokers = broker_list_, .cell_count = dir_->cells(), .new_id = base::Uuid::random});
+  broker_list_[0]->set_catalog_service(catalog_.get());
+  TRY_ASSIGN(const auto tombs, catalog_->load());
+  for (broker::Broker* broker : broker_list_)
+    for (const broker::CatalogService::Tomb& tomb : tombs) broker->bury(tomb.stream, tomb.partitions);
+  return {};
+}
+
+io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
+  switch (protocol) {
+    case Protocol::kKafka: return [this, &broker] { return kafka::make_session(broker, kafka_); };
+    case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
+    case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker.loop(), admin_); };
+  }
+  return {};
+}
+
+base::Result<> Node::listen_all() {
+  admin_.registries = registry_list_;
+  admin_.trouble = [this] {
+    std::string trouble;
+    for (uint32_t i = 0; i < dir_->cells(); ++i) {
+      const base::CellId id(static_cast<uint16_t>(i));
+      if (failed_gauge(*registries_[core_of_cell_[i].value], id).value() != 0)
+        trouble += fmt::format("cell {} refuses writes: see the log\n", i);
+    }
+    return trouble;
+  };
+  listeners_.resize(cores_->size());
+  bound_ = config_.listen;
+  for (ProtocolAddress& address : bound_) {
+    const size_t cores = address.protocol == Protocol::kAdmin ? 1 : cores_->size();
+    for (size_t core = 0; core < cores; ++core) {
+      TRY_ASSIGN(auto listener, io::listen(cores_->core(core), address.endpoint,
+                                           factory_for(address.protocol, *broker_list_[core])));
+      address.endpoint.port = listener->port();  // the other cores share what core 0 got
+      listeners_[core].push_back(std::move(listener));
+    }
+  }
+  kafka_.cluster_id = dir_->cluster_id();
+  kafka_.auto_create_topics = config_.kafka.auto_create_topics;
+  kafka_.num_partitions = static_cast<int32_t>(config_.kafka.num_partitions);
+  kafka_.message_bytes_max = static_cast<int32_t>(config_.kafka.message_max_bytes);
+  const auto advertise = [this](const std::vector<ProtocolAddress>& addresses) {
+    for (const ProtocolAddress& address : addresses)
+      if (address.protocol == Protocol::kKafka) kafka_.advertised = address.endpoint;
+  };
+  advertise(bound_);
+  advertise(config_.advertise);  // goes before what we listen on
+  amqp_.heartbeat_s = config_.amqp.heartbeat_s;
+  amqp_.frame_max = config_.amqp.frame_bytes_max;
+  amqp_.channel_max = config_.amqp.channel_max;
+  amqp_.message_bytes_max = config_.amqp.message_bytes_max;
+  admin_.ready = true;
+  return {};
+}
+
+std::string Node::ready_line() const {
+  std::string line = "polylog ready";
+  for (const ProtocolAddress& address : bound_) line += " " + to_text(address);
+  return line;
+}
+
+void Node::run() { cores_->run(); }
+
+void Node::stop() {
+  if (draining_.exchange(true)) return;
+  admin_.ready = false;
+  cells_to_drain_ = dir_->cells();
+  for (size_t core = 0; core < cores_->size(); ++core)
+    cores_->core(core).post_from_any_thread([this, core] { drain_core(core); });
+}
+
+void Node::drain_core(size_t core) {
+  listeners_[core].clear();
+  for (uint32_t i = 0; i < dir_->cells(); ++i) {
+    if (core_of_cell_[i].value != core) continue;
+    broker::CellEngine* engine = brokers_[core]->cell(base::CellId(static_cast<uint16_t>(i)));
+    if (engine->failed()) {
+      cell_drained();
+      continue;
+    }
+    engine->cell().checkpoint([this](const base::Result<>&) { cell_drained(); });
+  }
+}
+
+void Node::cell_drained() {
+  if (--cells_to_drain_ == 0) cores_->stop();
+}
+
+}  // namespace polylog::server
