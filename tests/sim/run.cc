@@ -1,0 +1,388 @@
+#include "tests/sim/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "base/log.h"
+#include "tests/sim/cast.h"
+#include "tests/sim/scanner.h"
+
+namespace polylog::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options)
+      : options_(options), world_(options.seed, options.bug), scene_(world_, model_, world_.random()) {
+    model_.believe_acks = options.bug != Bug::kDirtyRead;
+  }
+
+  RunResult run() {
+    if (set_up()) {
+      while (!model_.broken() && world_.loops().event_count() < options_.steps) phase();
+      if (!model_.broken()) finish();
+    }
+    return result();
+  }
+
+ private:
+  // --- the cast
+
+  bool set_up() {
+    if (const auto started = world_.start(); !started) {
+      model_.violation("start", "on an empty disk: " + started.error().text);
+      return false;
+    }
+    declare_all();
+    if (model_.broken()) return false;
+    const bool readers_only = options_.bug == Bug::kDirtyRead;
+    uint64_t id = 0;
+    const auto add = [&](std::unique_ptr<Client> client) { clients_.push_back(std::move(client)); };
+    for (size_t core = 0; core < kCores; ++core) {
+      add(make_producer(scene_, core, id++));
+      add(make_reader(scene_, core, id++));
+      add(make_reader(scene_, core, id++));
+      if (readers_only) continue;
+      add(make_numbered_producer(scene_, core, id++, scene_.streams[core]));
+      add(make_committer(scene_, core, id++));
+      for (int i = 0; i < 2; ++i) add(make_member(scene_, core, id++));
+      for (size_t i = 0; i < 2; ++i) add(make_consumer(scene_, core, id++, scene_.queues[i], false));
+      if (options_.bug != Bug::kSwallowDelivery) add(make_consumer(scene_, core, id++, scene_.queues[2], true));
+    }
+    if (!readers_only) {
+      auto declarer = make_declarer(scene_, 1, id++);
+      declarer_ = declarer.get();
+      add(std::move(declarer));
+    }
+    clients_up();
+    return true;
+  }
+
+  void declare_all() {
+    Scanner setup(scene_, 0, 10'000);
+    setup.node_up();
+    const auto declare = [&](const char* name, broker::StreamKind kind, uint32_t partitions, std::vector<Target>& into) {
+      const auto record = setup.declare(name, kind, partitions);
+      if (!record) return model_.violation("available", "a stream cannot be declared on a sound disk");
+      for (uint32_t i = 0; i < partitions; ++i) into.push_back({record->key(i), record->partitions[i]});
+    };
+    declare("wide", broker::StreamKind::kStream, 3, scene_.streams);
+    declare("narrow", broker::StreamKind::kStream, 1, scene_.streams);
+    for (const char* name : {"first", "second", "lossy"}) declare(name, broker::StreamKind::kQueue, 1, scene_.queues);
+    if (!setup.keep_group(kSharedGroup)) model_.violation("available", "a cursor cannot be committed on a sound disk");
+    setup.close();
+  }
+
+  void clients_up() {
+    for (const auto& client : clients_) client->node_up();
+  }
+  void clients_down() {
+    for (const auto& client : clients_) client->node_down();
+  }
+
+  // --- phases: work under one kind of fault, then a crash or a check
+
+  void phase() {
+    const char* name = begin_faults();
+    const uint64_t until = world_.loops().event_count() + 300 + world_.random().below(2'500);
+    while (!model_.broken() && world_.loops().event_count() < until && world_.loops().step()) {
+    }
+    if (options_.verbose)
+      fmt::print("  {:>7} steps, phase '{}' ends{}\n", world_.loops().event_count(), name,
+                 world_.node()->any_cell_failed() ? ", a cell failed" : "");
+    if (model_.broken()) return;
+    const uint64_t what = world_.random().below(100);
+    if (world_.node()->any_cell_failed() || what < 55) {
+      crash_and_recover();
+    } else if (what < 75) {
+      end_faults();
+      quiesce();
+      if (!model_.broken() && what < 65) compare_rebuilt();
+      scene_.calm = false;
+    } else {
+      end_faults();
+    }
+  }
+
+  const char* begin_faults() {
+    io::Random& random = world_.random();
+    auto& faults = world_.disk().faults;
+    const bool sync_ignored = faults.sync_ignored;
+    faults = {.sync_ignored = sync_ignored};
+    scene_.reads_may_fail = false;
+    switch (random.below(10)) {
+      case 0:
+        ++clock_jumps_;
+        world_.loops().jump_wall_clock(random.between(-40, 40) * 24 * 3600 * 1000);
+        return "clock jump";
+      case 1:
+        faults.read_error = faults.short_read = 0.05;
+        scene_.reads_may_fail = true;
+        return "reads fail";
+      case 2: faults.write_error = 0.01; return "writes fail";
+      case 3: faults.sync_error = 0.01; return "syncs fail";
+      case 4:
+      case 5: world_.disk().fill_after(random.below(2 * kWalFileBytes)); return "disk full";
+      default: return "sound";
+    }
+  }
+
+  void end_faults() {
+    const bool sync_ignored = world_.disk().faults.sync_ignored;
+    world_.disk().faults = {.sync_ignored = sync_ignored};
+    scene_.reads_may_fail = true;  // reads under way may still bring an old error
+  }
+
+  // --- crashes
+
+  void crash() {
+    clients_down();
+    world_.crash();
+    model_.crashed();
+    ++crashes_;
+  }
+
+  void crash_and_recover() {
+    crash();
+    // Now and then the start itself meets faults, or is cut short by another crash.
+    for (int i = 0; i < 2 && world_.random().chance(0.3); ++i) {
+      auto& faults = world_.disk().faults;
+      const bool sync_ignored = faults.sync_ignored;
+      faults = {.read_error = 0.02, .short_read = 0.02, .write_error = 0.1, .sync_error = 0.1, .sync_ignored = sync_ignored};
+      ++faulty_starts_;
+      if (world_.start()) crash();
+      else ++refused_starts_;
+    }
+    end_faults();
+    if (!start_sound()) return;
+    if (declarer_ != nullptr) declarer_->check_after_start();
+    if (!model_.broken() && world_.random().chance(0.5)) scan_all();
+    clients_up();
+  }
+
+  bool start_sound() {
+    if (const auto started = world_.start(); !started) {
+      model_.violation("start", "after a crash: " + started.error().text);
+      return false;
+    }
+    for (size_t i = 0; i < kCells; ++i)
+      if (const auto& error = world_.node()->cell_error(i)) model_.violation("start", "a cell, after a crash: " + error->text);
+    return !model_.broken();
+  }
+
+  // --- checks
+
+  // Every record of every partition, read back.
+  void scan_all() {
+    scene_.reads_may_fail = false;
+    Scanner scanner(scene_, 1, 10'001);
+    scanner.node_up();
+    for (const auto* list : {&scene_.streams, &scene_.queues, &scene_.passing})
+      for (const Target& target : *list)
+        if (!model_.broken()) scanner.scan(target, list == &scene_.queues);
+    scanner.close();
+    ++scans_;
+  }
+
+  // Ends all work: clients finish what they began; then nothing waits for anything.
+  void quiesce() {
+    scene_.calm = true;
+    const base::MonoTime until = world_.loops().now() + seconds(30);
+    const auto busy = [&] { return std::any_of(clients_.begin(), clients_.end(), [](const auto& c) { return c->busy(); }); };
+    while (!model_.broken() && world_.loops().now() < until && (busy() || !drained())) world_.loops().run_for(milliseconds(50));
+    if (model_.broken()) return;
+    if (world_.node()->any_cell_failed()) return;
+    for (const auto& client : clients_)
+      if (client->busy()) return model_.violation("available", "30 s after all faults, " + client->describe());
+    if (!drained()) return model_.violation("available", "30 s after all faults a queue is not drained: " + queue_text_);
+    if (declarer_ != nullptr)
+      for (const Target& queue : scene_.queues) model_.drained(queue.partition);
+    scan_all();
+  }
+
+  bool drained() {
+    if (declarer_ == nullptr || options_.bug == Bug::kSwallowDelivery) return true;
+    Scanner scanner(scene_, 0, 10'002);
+    scanner.node_up();
+    bool empty = true;
+    for (const Target& queue : scene_.queues) {
+      const auto stats = scanner.stats(queue);
+      empty = empty && stats && stats->result && stats->ready == 0 && stats->open == 0;
+      if (stats && (stats->ready > 0 || stats->open > 0))
+        queue_text_ = fmt::format("{} ready, {} open, {} consumers", stats->ready, stats->open, stats->consumers);
+    }
+    scanner.close();
+    return empty;
+  }
+
+  // State rebuilt from checkpoint and WAL equals the live state.
+  void compare_rebuilt() {
+    if (world_.node()->any_cell_failed()) return;
+    for (const auto& client : clients_) client->close();
+    world_.loops().run_for(seconds(4));  // members time out; nothing is under way
+    if (world_.random().chance(0.5)) {
+      for (size_t i = 0; i < kCells; ++i) world_.node()->engine(i).cell().checkpoint([](base::Result<>) {});
+      world_.loops().run_for(seconds(1));
+    }
+    if (options_.bug == Bug::kUnloggedChange) {
+      world_.node()->engine(0).cell().for_each_partition([](storage::Partition& p) {
+        p.writers().note({.id = 99, .epoch = 0, .first_sequence = 0, .last_sequence = 0}, base::Offset(0), {1});
+      });
+    }
+    const auto live = world_.node()->saved_state();
+    world_.crash();
+    model_.crashed();
+    ++comparisons_;
+    if (!start_sound()) return;
+    const auto rebuilt = world_.node()->saved_state();
+    for (const auto& [name, bytes] : live) {
+      const auto found = rebuilt.find(name);
+      if (found == rebuilt.end()) return model_.violation("rebuilt_state", name + " is gone");
+      if (found->second != bytes) return model_.violation("rebuilt_state", name + " differs");
+    }
+    for (const auto& [name, bytes] : rebuilt)
+      if (!live.contains(name)) return model_.violation("rebuilt_state", name + " came from nowhere");
+    if (declarer_ != nullptr) declarer_->check_after_start();
+    clients_up();
+  }
+
+  // --- the end
+
+  void finish() {
+    end_faults();
+    if (world_.node()->any_cell_failed()) crash_and_recover();
+    if (!model_.broken()) quiesce();
+    if (!model_.broken() && world_.node()->any_cell_failed()) return model_.violation("available", "a cell failed on a sound disk");
+    if (!model_.broken()) compare_rebuilt();
+    if (!model_.broken() && options_.bug != Bug::kSyncIgnored) rot();
+  }
+
+  // Bits flip at rest. A damaged cell refuses, or its reads fail, or nothing of value was hit: never a wrong byte.
+  void rot() {
+    scene_.calm = true;
+    world_.loops().run_for(seconds(3));  // the witness: everything is known to be durable
+    for (int i = 0; i < 6 && !model_.broken(); ++i) {
+      clients_down();
+      world_.crash();
+      const auto files = world_.files();
+      const std::string& path = files[world_.random().below(files.size())];
+      if (!rot_one(path)) return;
+    }
+  }
+
+  bool rot_one(const std::string& path) {
+    io::SimDisk& disk = world_.disk();
+    const uint64_t size = *(*disk.open(path, io::OpenMode::kRead))->size();
+    if (size == 0) return true;
+    const uint64_t offset = world_.random().below(size);
+    const auto bit = static_cast<unsigned>(world_.random().below(8));
+    disk.flip_bit(path, offset, bit);
+    const std::vector<uint8_t> block = block_of(path, offset);
+    ++rotten_;
+    if (const auto started = world_.start(); !started) {
+      model_.violation("start", fmt::format("damage in {} stops the whole node: {}", path, started.error().text));
+      return false;
+    }
+    bool closed = false;
+    for (size_t i = 0; i < kCells; ++i) {
+      if (const auto& error = world_.node()->cell_error(i)) {
+        closed = true;
+        const std::string name = path.substr(path.rfind('/') + 1);
+        const bool names_it = error->text.find("wal-") != std::string::npos || error->text.find(name) != std::string::npos;
+        if (!names_it || error->text.find("offset") == std::string::npos || path.find(fmt::format("cell-{}", i)) == std::string::npos)
+          model_.violation("start", fmt::format("damage at {}:{} is reported as: {}", path, offset, error->text));
+      }
+    }
+    ++(closed ? cells_refused_ : cells_served_);
+    rotten_reads_ = 0;
+    scan_rotten();
+    rot_noticed_ += rotten_reads_;
+    clients_down();
+    world_.crash();
+    if (block_of(path, offset) != block) return false;  // written over meanwhile: nothing to put back
+    disk.flip_bit(path, offset, bit);
+    return true;
+  }
+
+  void scan_rotten() {
+    scene_.reads_may_fail = true;
+    Scanner scanner(scene_, 1, 10'003);
+    scanner.node_up();
+    for (const auto* list : {&scene_.streams, &scene_.queues})
+      for (const Target& target : *list) {
+        if (model_.broken() || world_.node()->engine(target.cell.value).failed()) continue;
+        if (!scanner.scan(target, list == &scene_.queues)) ++rotten_reads_;
+      }
+    scanner.close();
+  }
+
+  std::vector<uint8_t> block_of(const std::string& path, uint64_t offset) {
+    auto file = world_.disk().open(path, io::OpenMode::kRead);
+    if (!file) return {};
+    const uint64_t size = *(*file)->size();
+    const uint64_t begin = offset / 4096 * 4096;
+    if (begin >= size) return {};
+    std::vector<uint8_t> bytes(std::min<uint64_t>(4096, size - begin));
+    if (!(*file)->read_at(bytes, begin)) return {};
+    return bytes;
+  }
+
+  RunResult result() {
+    RunResult result;
+    result.violation = model_.first_violation();
+    if (result.violation.empty() && options_.bug == Bug::kNone && crashes_ == 0) ++quiet_;
+    result.steps = world_.loops().event_count();
+    result.digest = world_.loops().digest() * 31 + scene_.answers * 7 + model_.checks();
+    const io::SimDisk::Counts& c = world_.disk().counts();
+    result.faults = {{"crash", crashes_},
+                     {"write lost", c.writes_lost},
+                     {"write torn", c.writes_torn},
+                     {"write kept unsynced (reordered)", c.writes_kept},
+                     {"name undone", c.names_undone},
+                     {"read error", c.read_errors},
+                     {"short read", c.short_reads},
+                     {"write error", c.write_errors},
+                     {"sync error", c.sync_errors},
+                     {"disk full", c.disk_full},
+                     {"bit flipped", c.bits_flipped},
+                     {"damaged cell refused", cells_refused_},
+                     {"damaged read refused", rot_noticed_},
+                     {"clock jump", clock_jumps_},
+                     {"start under faults", faulty_starts_},
+                     {"mail delayed", world_.loops().event_count(io::SimEvent::kMail)},
+                     {"answer overtaken", scene_.overtakings}};
+    result.totals = {{"requests", scene_.requests},
+                     {"answers", scene_.answers},
+                     {"checks", model_.checks()},
+                     {"full scans", scans_},
+                     {"state comparisons", comparisons_},
+                     {"redeliveries", scene_.redeliveries},
+                     {"retried appends answered", scene_.repeats},
+                     {"appends refused", scene_.refused},
+                     {"reads failed", scene_.cold_or_failed_reads},
+                     {"refused starts", refused_starts_},
+                     {"tampered", scene_.tampered}};
+    return result;
+  }
+
+  const RunOptions options_;
+  World world_;
+  Model model_;
+  Scene scene_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  CatalogClient* declarer_ = nullptr;
+  std::string queue_text_;
+  uint64_t crashes_ = 0, clock_jumps_ = 0, faulty_starts_ = 0, refused_starts_ = 0, scans_ = 0, comparisons_ = 0;
+  uint64_t rotten_ = 0, cells_refused_ = 0, cells_served_ = 0, rotten_reads_ = 0, rot_noticed_ = 0, quiet_ = 0;
+};
+
+}  // namespace
+
+RunResult run_seed(const RunOptions& options) { return Run(options).run(); }
+
+}  // namespace polylog::sim
