@@ -53,7 +53,7 @@ struct ReadRequest {
   };
   std::vector<Item> items;
   uint32_t bytes_max = 0;
-  bool watch = false;  // also send one Readable when an item that gave nothing now can give something
+  bool watch = false;  // also send one Readable when any of the items has grown beyond what this read could see
 };
 struct ReadBatch {
   Offset base_offset;
@@ -70,7 +70,8 @@ struct ReadDone {
   };
   std::vector<Item> items;  // as asked
 };
-struct Readable {};             // answers the token of a ReadRequest with watch, after its ReadDone, at most once
+struct Readable {};             // answers the token of a ReadRequest with watch, at most once; may come before its ReadDone
+                                // when that waits for the disk
 struct UnwatchRequest {};       // same token: forget the watch; no answer
 
 struct FindOffsetRequest {
@@ -174,10 +175,6 @@ struct QueueStatsDone {
 };
 
 // --- groups: broker/groups/requests.h, in the cell Broker::cell_of_group() names
-
-using GroupRequest =
-    std::variant<JoinRequest, SyncRequest, HeartbeatRequest, LeaveRequest, CommitRequest, FetchCursorsRequest,
-                 DescribeGroupsRequest, ListGroupsRequest, DeleteGroupsRequest, DeleteCursorsRequest>;
 
 using CellRequest =
     std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,

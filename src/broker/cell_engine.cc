@@ -75,7 +75,7 @@ void CellEngine::execute(ReplyTo from, CellRequest request) {
   std::visit([&](auto& r) { on(from, r); }, request);
 }
 
-// The cell did not open: what it holds is unknown, so nothing is said to be there or not to be. Groups hear nothing.
+// The cell did not open: what it holds is unknown, so nothing is said to be there or not to be.
 void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
   const auto closed = [] { return base::fail(base::ErrorCode::kIo, "the cell is closed"); };
   if (std::holds_alternative<AppendRequest>(request)) broker_.emit({from, AppendDone{.base_offset = closed()}});
@@ -93,6 +93,7 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
   if (std::holds_alternative<AcquireRequest>(request)) broker_.emit({from, AcquireDone{.run = closed()}});
   if (std::holds_alternative<PurgeRequest>(request)) broker_.emit({from, PurgeDone{closed()}});
   if (std::holds_alternative<QueueStatsRequest>(request)) broker_.emit({from, QueueStatsDone{.result = closed()}});
+  if (const auto* group = std::get_if<GroupRequest>(&request)) broker_.emit({from, unavailable(*group)});
 }
 
 void CellEngine::on(ReplyTo from, AppendRequest& request) {
@@ -379,7 +380,7 @@ void CellEngine::load(Queue& queue, std::vector<storage::StoredBatch> batches) {
 }
 
 void CellEngine::pump_at_turn_end(Queue& queue) {
-  if (std::find(to_pump_.begin(), to_pump_.end(), queue.key()) == to_pump_.end()) to_pump_.push_back(queue.key());
+  if (queue.mark_for_pump()) to_pump_.push_back(queue.key());
   arm_turn_end();
 }
 
@@ -468,20 +469,38 @@ void CellEngine::on_partition_commit(Partition& partition) {
   for (const ReplyTo& watcher : watches_.fire(partition.key())) broker_.emit({watcher, Readable{}});
 }
 
-// What waits for a commit will never hear of it: appends are told, the rest stays unanswered (the outcome is unknown).
+namespace {
+
+// The outcome of what waited is unknown. Where the answer can carry an error it does; a confirmation is never sent.
+bool turn_into_failure(ActionBody& body, const base::Error& error) {
+  const auto fail = [&](auto& result) {
+    result = std::unexpected(error);
+    return true;
+  };
+  if (auto* done = std::get_if<AppendDone>(&body)) return fail(done->base_offset);
+  if (auto* done = std::get_if<TrimDone>(&body)) return fail(done->log_start);
+  if (auto* done = std::get_if<AttachDone>(&body)) return fail(done->result);
+  if (auto* done = std::get_if<AcquireDone>(&body)) return fail(done->run);
+  if (auto* done = std::get_if<PurgeDone>(&body)) return fail(done->count);
+  if (auto* done = std::get_if<QueueStatsDone>(&body)) return fail(done->result);
+  if (auto* reply = std::get_if<GroupReply>(&body)) {
+    make_unavailable(*reply);
+    return true;
+  }
+  return std::holds_alternative<DetachDone>(body) || std::holds_alternative<ConsumerGone>(body);
+}
+
+}  // namespace
+
+void CellEngine::refuse(std::variant<Action, io::Task> what, const base::Error& error) {
+  Action* action = std::get_if<Action>(&what);
+  if (action != nullptr && turn_into_failure(action->body, error)) broker_.emit(std::move(*action));
+}
+
 void CellEngine::on_cell_failed(const base::Error& error) {
   metrics_.failed.set(1);
   for (Gated& gated : std::exchange(gated_, {})) refuse(std::move(gated.what), error);
   update_pressure();
-}
-
-void CellEngine::refuse(std::variant<Action, io::Task> what, const base::Error& error) {
-  Action* action = std::get_if<Action>(&what);
-  if (action == nullptr) return;
-  if (AppendDone* done = std::get_if<AppendDone>(&action->body)) {
-    done->base_offset = std::unexpected(error);
-    broker_.emit(std::move(*action));
-  }
 }
 
 void CellEngine::on_space_change(bool) { update_pressure(); }

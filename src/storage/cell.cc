@@ -15,6 +15,7 @@ constexpr auto kWitnessAfter = std::chrono::seconds(1);
 constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
+constexpr size_t kReserveFilesMin = 2;  // one to write to, one to lend to a checkpoint
 constexpr size_t kStaleTailEntriesMax = 4096;
 
 }  // namespace
@@ -37,7 +38,7 @@ Cell::Cell(Options options, Engine& engine)
               .loop = options_.loop,
               .directory = options_.directory,
               .file_bytes = options_.wal_file_bytes,
-              .reserve_files = static_cast<size_t>(options_.reserve_bytes / options_.wal_file_bytes)}),
+              .reserve_files = std::max<size_t>(kReserveFilesMin, options_.reserve_bytes / options_.wal_file_bytes)}),
       cold_reads_(options_.loop, files_),
       checkpoint_worker_(options_.loop.make_worker("checkpoint")) {}
 

@@ -15,6 +15,7 @@ constexpr uint16_t kVersion = 1;
 constexpr size_t kRecordHeadBytes = 32;
 constexpr size_t kAlignBytes = 64;
 constexpr uint8_t kPut = 1, kRemove = 2;
+constexpr uint64_t kReserveBytes = 256 * base::limits::kKiB;
 constexpr size_t kGarbageBytesMin = base::limits::kMiB;  // below this a rewrite is not worth it
 
 struct Record {
@@ -85,6 +86,17 @@ bool decode_record(base::View bytes, Record& record) {
 
 }  // namespace
 
+namespace {
+
+// There after every commit but those on a full disk.
+void keep_reserve(io::Disk& disk, const std::string& path) {
+  if (disk.open(path, io::OpenMode::kRead)) return;
+  const auto file = disk.open(path, io::OpenMode::kCreate);
+  if (file && !(*file)->allocate(kReserveBytes)) std::ignore = disk.remove(path);
+}
+
+}  // namespace
+
 struct LocalMetaStore::Written {
   base::Result<> result;
   uint64_t sequence_before = 0, generation_before = 0;
@@ -97,6 +109,7 @@ LocalMetaStore::LocalMetaStore(io::Loop& loop, io::Disk& disk, std::string direc
 
 base::Result<> LocalMetaStore::open() {
   TRY(disk_.make_directory(directory_));
+  keep_reserve(disk_, reserve_path());
   TRY_ASSIGN(auto file, disk_.open(path(), io::OpenMode::kCreate));
   TRY(disk_.sync_directory(directory_));
   TRY_ASSIGN(const uint64_t size, file->size());
@@ -203,11 +216,16 @@ void LocalMetaStore::write_next() {
       outcome->result = write();
     };
   } else if (ops.size() > 0) {
-    job = [bytes = encode_record(next_sequence_++, generation_, ops.view()), outcome] {
+    job = [&disk = disk_, reserve = reserve_path(), bytes = encode_record(next_sequence_++, generation_, ops.view()),
+           outcome] {
       const base::View view = bytes;
       outcome->result = outcome->file->write_at({&view, 1}, outcome->end);
+      // On a full disk the reserve makes room once: a stream's deletion, which frees more, must go through.
+      if (!outcome->result && outcome->result.error().code == base::ErrorCode::kDiskFull && disk.remove(reserve))
+        outcome->result = outcome->file->write_at({&view, 1}, outcome->end);
       if (outcome->result) outcome->result = outcome->file->sync_data();
       if (outcome->result) outcome->end += bytes.size();
+      if (outcome->result) keep_reserve(disk, reserve);
     };
   } else {
     job = [] {};

@@ -39,6 +39,7 @@ class LocalMetaStore : public MetaStore {
   void write_next();
   void written(std::vector<Pending> group, const Written& outcome);
   std::string path() const { return directory_ + "/meta.plm"; }
+  std::string reserve_path() const { return directory_ + "/meta.reserve"; }  // space for when the disk is full
 
   io::Disk& disk_;
   std::string directory_;

@@ -7,6 +7,8 @@ namespace polylog::storage {
 namespace {
 
 constexpr int32_t kSequenceMax = INT32_MAX;
+constexpr int64_t kIdleMsMax = 24LL * 3600 * 1000;
+constexpr size_t kExpiryCountMin = 256;  // so many newcomers pay for one look over all
 
 int32_t following(int32_t sequence) { return sequence == kSequenceMax ? 0 : sequence + 1; }
 
@@ -35,6 +37,8 @@ base::Result<WriterTable::Verdict> WriterTable::check(const WriterStamp& stamp) 
 }
 
 void WriterTable::note(const WriterStamp& stamp, base::Offset base_offset, base::WallTime now) {
+  if (writers_.size() >= kExpiryCountMin && writers_.size() % kExpiryCountMin == 0 && !writers_.contains(stamp.id))
+    expire({now.ms - kIdleMsMax});
   State& state = writers_[stamp.id];
   if (state.epoch != stamp.epoch) state.count = 0;
   state.epoch = stamp.epoch;

@@ -25,6 +25,7 @@ class WriterTable {
   // kFenced: older epoch. kOutOfOrder: a gap, or a new epoch that does not begin at 0. kDuplicate: repeated, but too long
   // ago to know its offset.
   base::Result<Verdict> check(const WriterStamp& stamp) const;
+  // Writers idle for a day are forgotten, by the log's own time, so that replay forgets the same ones.
   void note(const WriterStamp& stamp, base::Offset base_offset, base::WallTime now);
 
   void expire(base::WallTime idle_since);

@@ -118,11 +118,11 @@ def test_prefetch_limits_each_consumer(broker):
         ch.basic_qos(prefetch_count=5)
         ch.basic_consume("prefetched", lambda _c, method, _p, body: got.append((method, body)), consumer_tag="a")
         ch.basic_consume("prefetched", lambda _c, method, _p, body: got.append((method, body)), consumer_tag="b")
-        connection.process_data_events(1)
+        connection.sleep(1)
         assert len(got) == 10
         assert {method.consumer_tag for method, _ in got} == {"a", "b"}
         ch.basic_ack(got[0][0].delivery_tag)
-        connection.process_data_events(1)
+        connection.sleep(1)
         assert len(got) == 11
 
 
@@ -135,10 +135,10 @@ def test_global_prefetch_is_shared_and_can_change(broker):
         ch.basic_qos(prefetch_count=4, global_qos=True)
         for tag in "ab":
             ch.basic_consume("shared", lambda _c, method, _p, body: got.append(body), consumer_tag=tag)
-        connection.process_data_events(1)
+        connection.sleep(1)
         assert len(got) == 4
         ch.basic_qos(prefetch_count=9, global_qos=True)
-        connection.process_data_events(1)
+        connection.sleep(1)
         assert len(got) == 9
 
 
@@ -149,10 +149,10 @@ def test_after_cancel_ok_nothing_is_delivered_and_open_messages_stay_open(broker
         got = []
         tag = ch.basic_consume("cancelled", lambda _c, method, _p, body: got.append(method.delivery_tag))
         publish(ch, "cancelled", b"x")
-        connection.process_data_events(1)
+        connection.sleep(1)
         ch.basic_cancel(tag)
         publish(ch, "cancelled", b"y")
-        connection.process_data_events(0.3)
+        connection.sleep(0.3)
         assert len(got) == 1
         assert ready_count(ch, "cancelled") == 1
         ch.basic_ack(got[0])
@@ -168,7 +168,7 @@ def test_a_consumer_is_told_when_its_queue_is_deleted(broker):
         tag = ch.basic_consume("vanishing", lambda *_: None)
         with channel(broker) as other:
             other.queue_delete("vanishing")
-        connection.process_data_events(2)
+        connection.sleep(2)
         assert cancelled == [tag]
         assert ch.is_open
 
@@ -248,7 +248,7 @@ def test_a_backlog_larger_than_the_window_comes_completely(broker):
 def test_heartbeats_keep_an_idle_connection_and_end_a_silent_one(broker):
     with connected(broker, heartbeat=1) as connection:
         for _ in range(5):
-            connection.process_data_events(1)
+            connection.sleep(1)
         assert connection.is_open
         connection.channel()
     silent = pika.BlockingConnection(parameters(broker, heartbeat=1))

@@ -74,13 +74,15 @@ class Broker:
         broker.kill(); broker.start()
     """
 
-    def __init__(self, *args, power=False, nosync=False, listeners=("kafka", "amqp", "admin"), keep_ports=False):
+    def __init__(self, *args, power=False, nosync=False, listeners=("kafka", "amqp", "admin"), keep_ports=False,
+                 data_dir=None, env=None):
         self.args = list(args)
+        self.env = env or {}
         self.listeners = listeners
         self.keep_ports = keep_ports
         self.dir = scratch_dir("broker")
-        self.data_dir = self.dir / "data"
-        self.data_dir.mkdir()
+        self.data_dir = Path(data_dir) if data_dir else self.dir / "data"
+        self.data_dir.mkdir(exist_ok=True)
         self.log_path = self.dir / "log"
         self.cord = PowerCord(self.data_dir, self.dir / "loss", nosync) if power else None
         self.process = None
@@ -109,7 +111,7 @@ class Broker:
         begin = time.monotonic()
         self.process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            env={**os.environ, **(self.cord.env() if self.cord else {})})
+            env={**os.environ, **(self.cord.env() if self.cord else {}), **self.env})
         log.close()
         line = self.read_ready_line(begin + READY_SECONDS_MAX)
         self.ready_seconds = time.monotonic() - begin

@@ -129,11 +129,39 @@ CatalogService::Change CatalogService::plan(const AddPartitions& request) {
 // --- carrying out
 
 void CatalogService::change(ReplyTo from, CatalogRequest request) {
-  Change change = std::visit([this](const auto& r) { return plan(r); }, request);
+  const uint64_t number = next_change_++;
+  Change& change = changes_[number];
   change.from = from;
+  change.name = name_in(request);
+  change.request = std::move(request);
+  if (!change.name.empty()) {
+    auto& queue = by_busy_name_[change.name];
+    queue.push_back(number);
+    if (queue.size() > 1) return;
+  }
+  start(number);
+}
+
+std::string CatalogService::name_in(const CatalogRequest& request) const {
+  if (const auto* create = std::get_if<CreateStream>(&request)) return create->wanted.name;
+  const auto name_of = [this](const base::Uuid& id) {
+    const Record record = find(id);
+    return record ? record->name : std::string();
+  };
+  if (const auto* remove = std::get_if<DeleteStream>(&request)) return name_of(remove->id);
+  if (const auto* alter = std::get_if<AlterStream>(&request)) return name_of(alter->id);
+  return name_of(std::get<AddPartitions>(request).id);
+}
+
+void CatalogService::start(uint64_t number) {
+  Change& change = changes_.at(number);
+  Change planned = std::visit([this](const auto& r) { return plan(r); }, *change.request);
+  change.request.reset();
+  change.result = std::move(planned.result);
+  change.before = std::move(planned.before);
+  change.after = std::move(planned.after);
   storage::MetaTxn txn;
   if (change.result && change.before != change.after) {
-    apply_to_master(change.before, change.after);
     const StreamRecord& record = change.after ? *change.after : *change.before;
     change.stored = record.durable && !record.exclusive_owner;
     if (change.stored && change.after) txn.puts.emplace_back(stream_key(record.id), encode_record(record));
@@ -142,23 +170,31 @@ void CatalogService::change(ReplyTo from, CatalogRequest request) {
       txn.puts.emplace_back(tomb_key(record.id), encode_record(record));
     }
   }
-  const uint64_t number = next_change_++;
-  changes_.emplace(number, std::move(change));
   options_.store.commit(std::move(txn), [this, number](const base::Result<>& result) { on_durable(number, result); });
 }
 
 void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
   Change& change = changes_.at(number);
   change.durable = true;
-  if (!result && change.result && change.before != change.after) {
+  const std::string name = change.name;
+  const bool changes = change.result && change.before != change.after;
+  if (changes && result) apply_to_master(change.before, change.after);
+  if (changes && !result) {
     change.result = std::unexpected(result.error());
-    apply_to_master(change.after, change.before);
     change.before = change.after = nullptr;
   }
-  if (change.result && change.before != change.after) {
+  if (changes && result) {
     broadcast(number);
   } else {
     answer_front();
+  }
+  if (name.empty()) return;
+  const auto queue = by_busy_name_.find(name);
+  queue->second.pop_front();
+  if (queue->second.empty()) {
+    by_busy_name_.erase(queue);
+  } else {
+    start(queue->second.front());
   }
 }
 

@@ -47,6 +47,8 @@ class CatalogService {
     bool stored = false;       // goes to the MetaStore
     size_t acks_missing = 0;
     bool durable = false;
+    std::string name;                       // of the stream it is about; empty: of none
+    std::optional<CatalogRequest> request;  // until it is planned
   };
   Change plan(const CreateStream& request);
   Change plan(const DeleteStream& request);
@@ -54,6 +56,8 @@ class CatalogService {
   Change plan(const AddPartitions& request);
   Record find(const base::Uuid& id) const;
   void place(StreamRecord& record, uint32_t partition_count) const;
+  std::string name_in(const CatalogRequest& request) const;
+  void start(uint64_t number);
   void apply_to_master(const Record& before, const Record& after);
   void on_durable(uint64_t number, const base::Result<>& result);
   void broadcast(uint64_t number);
@@ -62,10 +66,12 @@ class CatalogService {
   void wait_for_drops(const Record& record);
 
   Options options_;
-  // The master copy: all planned changes applied, durable or not.
+  // The master copy: all that is durable. Changes of one name are planned one after the other, each when the one before it
+  // is durable or has failed, so that none is built on something that never came to be.
   std::map<std::string, Record, std::less<>> by_name_;
   std::unordered_map<base::Uuid, Record> by_id_;
   std::map<uint64_t, Change> changes_;  // by number, in order; answered from the front
+  std::unordered_map<std::string, std::deque<uint64_t>> by_busy_name_;  // the first is under way, the rest wait
   uint64_t next_change_ = 1;
   uint64_t delta_version_ = 0;
   std::unordered_map<base::Uuid, std::set<base::CellId>> tombstones_;  // cells that still hold a part

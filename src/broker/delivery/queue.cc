@@ -8,6 +8,7 @@ namespace polylog::broker {
 namespace {
 
 constexpr size_t kLoadBytes = 1 << 20;
+constexpr uint64_t kFairShares = 8;  // each of several consumers gets its part of a backlog in at least so many goes
 constexpr uint32_t kRunMax = 4096;  // entries handed to one consumer in one go
 
 uint64_t count_of(const std::vector<OffsetRange>& ranges) {
@@ -174,7 +175,10 @@ Queue::Consumer* Queue::next_consumer(uint32_t& quota) {
       quota = available;
     }
   }
-  if (able > 1) quota = 1;  // fair: entry by entry
+  if (able > 1) {  // fair: entry by entry, unless the backlog is so long that it evens out anyway
+    const uint64_t fair = subscription_.ready_count(partition_->appended()) / (able * kFairShares);
+    quota = std::min<uint64_t>(quota, std::max<uint64_t>(1, fair));
+  }
   return chosen;
 }
 
@@ -265,6 +269,7 @@ bool Queue::hand_out(Consumer& consumer, uint32_t quota) {
 }
 
 void Queue::pump() {
+  marked_ = false;
   if (partition_ == nullptr || loading_) return;
   answer_acquires();
   while (!loading_ && subscription_.first_ready(partition_->appended()).value >= 0) {

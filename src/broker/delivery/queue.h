@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "broker/actions.h"
@@ -58,6 +59,7 @@ class Queue {
   void stats(ReplyTo from);
   void session_closed(SessionId session);
   void gone();  // deleted: tells the consumers
+  bool mark_for_pump() { return !std::exchange(marked_, true); }  // false: it is marked already
   void pump();
   void loaded(base::Result<std::vector<storage::StoredBatch>> batches);
 
@@ -101,6 +103,7 @@ class Queue {
   std::map<SessionId, OffsetSet> held_;  // who has what open: only he may settle it, and it comes back when he goes
   std::vector<WaitingAcquire> acquires_;
   std::map<int64_t, base::Slice> loaded_;  // by base offset: brought back from disk, until settled past
+  bool marked_ = false;
   bool loading_ = false;
   base::Lsn last_lsn_;  // newest mutation of this queue: what a reply about it depends on
 };

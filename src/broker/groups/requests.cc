@@ -15,6 +15,7 @@ const char* name_of(GroupError error) {
     case GroupError::kInvalidSessionTimeout: return "invalid_session_timeout";
     case GroupError::kGroupFull: return "group_full";
     case GroupError::kGroupTooLarge: return "group_too_large";
+    case GroupError::kUnavailable: return "unavailable";
     case GroupError::kNotEmpty: return "not_empty";
     case GroupError::kGroupNotFound: return "group_not_found";
     case GroupError::kSubscribed: return "subscribed";
@@ -33,5 +34,66 @@ const char* name_of(GroupPhase phase) {
   }
   return "?";
 }
+
+namespace {
+
+using enum GroupError;
+
+struct Unavailable {
+  GroupReply operator()(const JoinRequest&) { return JoinReply{.error = kUnavailable}; }
+  GroupReply operator()(const SyncRequest&) { return SyncReply{.error = kUnavailable}; }
+  GroupReply operator()(const HeartbeatRequest&) { return HeartbeatReply{kUnavailable}; }
+  GroupReply operator()(const LeaveRequest& r) {
+    LeaveReply reply{.error = kUnavailable};
+    for (const auto& member : r.members) reply.members.push_back({member.member_id, member.instance_id, kUnavailable});
+    return reply;
+  }
+  GroupReply operator()(const CommitRequest& r) {
+    CommitReply reply{.error = kUnavailable};
+    for (const auto& entry : r.entries) reply.entries.push_back({entry.key, kUnavailable});
+    return reply;
+  }
+  GroupReply operator()(const FetchCursorsRequest&) { return FetchCursorsReply{.error = kUnavailable}; }
+  GroupReply operator()(const DeleteCursorsRequest&) { return DeleteCursorsReply{.error = kUnavailable}; }
+  GroupReply operator()(const DescribeGroupsRequest& r) {
+    DescribeGroupsReply reply;
+    for (const std::string& name : r.groups) reply.groups.push_back({.name = name, .error = kUnavailable});
+    return reply;
+  }
+  GroupReply operator()(const ListGroupsRequest&) { return ListGroupsReply{}; }
+  GroupReply operator()(const DeleteGroupsRequest& r) {
+    DeleteGroupsReply reply;
+    for (const std::string& name : r.groups) reply.groups.push_back({name, kUnavailable});
+    return reply;
+  }
+};
+
+struct MakeUnavailable {
+  void operator()(JoinReply& r) { r = JoinReply{.error = kUnavailable}; }
+  void operator()(SyncReply& r) { r = SyncReply{.error = kUnavailable}; }
+  void operator()(HeartbeatReply& r) { r.error = kUnavailable; }
+  void operator()(LeaveReply& r) { spoil(r.error, r.members); }
+  void operator()(CommitReply& r) { spoil(r.error, r.entries); }
+  void operator()(FetchCursorsReply& r) { r = FetchCursorsReply{.error = kUnavailable}; }
+  void operator()(DeleteCursorsReply& r) { spoil(r.error, r.entries); }
+  void operator()(DescribeGroupsReply& r) { spoil_each(r.groups); }
+  void operator()(ListGroupsReply& r) { r.groups.clear(); }
+  void operator()(DeleteGroupsReply& r) { spoil_each(r.groups); }
+
+  template <typename List>
+  void spoil_each(List& list) {
+    for (auto& item : list) item.error = kUnavailable;
+  }
+  template <typename List>
+  void spoil(GroupError& error, List& list) {
+    error = kUnavailable;
+    spoil_each(list);
+  }
+};
+
+}  // namespace
+
+GroupReply unavailable(const GroupRequest& request) { return std::visit(Unavailable{}, request); }
+void make_unavailable(GroupReply& reply) { std::visit(MakeUnavailable{}, reply); }
 
 }  // namespace polylog::broker

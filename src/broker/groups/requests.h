@@ -28,6 +28,7 @@ enum class GroupError : uint8_t {
   kGroupNotFound,
   kSubscribed,        // cursors of a stream that members still read
   kMetadataTooLarge,  // of one cursor
+  kUnavailable,            // the cell that holds the group is closed: nothing is known of it
 };
 const char* name_of(GroupError error);
 
@@ -241,7 +242,15 @@ struct DeleteGroupsReply {
   std::vector<Group> groups;
 };
 
+using GroupRequest =
+    std::variant<JoinRequest, SyncRequest, HeartbeatRequest, LeaveRequest, CommitRequest, FetchCursorsRequest,
+                 DescribeGroupsRequest, ListGroupsRequest, DeleteGroupsRequest, DeleteCursorsRequest>;
 using GroupReply = std::variant<JoinReply, SyncReply, HeartbeatReply, LeaveReply, CommitReply, FetchCursorsReply,
                                 DeleteCursorsReply, DescribeGroupsReply, ListGroupsReply, DeleteGroupsReply>;
+
+// The answer that says kUnavailable to everything asked for (a list says nothing).
+GroupReply unavailable(const GroupRequest& request);
+// Takes back what an answer said, when it turns out that it cannot become durable.
+void make_unavailable(GroupReply& reply);
 
 }  // namespace polylog::broker

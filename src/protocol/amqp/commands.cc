@@ -82,6 +82,4 @@ const Command* find_command(MethodId id) {
   return found != kCommands.end() && found->id == id ? &*found : nullptr;
 }
 
-std::span<const Command> commands() { return kCommands; }
-
 }  // namespace polylog::amqp

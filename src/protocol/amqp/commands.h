@@ -1,8 +1,6 @@
 // The one table of methods a client may send: who handles each, and where it may come.
 #pragma once
 
-#include <span>
-
 #include "base/wire.h"
 #include "protocol/amqp/channel.h"
 #include "protocol/amqp/errors.h"
@@ -20,7 +18,6 @@ struct Command {
 };
 
 const Command* find_command(MethodId id);  // nothing: a client may not send it
-std::span<const Command> commands();
 
 // --- handlers, by file
 // on_queue.cc

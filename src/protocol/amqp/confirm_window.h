@@ -3,6 +3,7 @@
 // `multiple` up to the smallest number still open, singles beyond it, and nacks first so that no `multiple` covers them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -53,12 +53,8 @@ void Session::on_open(io::Connection& connection) {
   deadline_timer_ = broker_.loop().call_at(broker_.loop().now() + kHandshakeMax, [this] { connection_->close_now(); });
 }
 
-void Session::on_closed(std::string_view why) {
+void Session::on_closed(std::string_view) {
   phase_ = Phase::kDone;
-  if (!user_.empty()) {
-    base::log(base::LogLevel::kDebug, "amqp",
-              fmt::format("connection closed peer={} name={} why={}", connection_->peer(), name_, why));
-  }
   each_channel([](Channel& channel) { channel.abandon(); });
   for (const io::TimerId timer : {deadline_timer_, heartbeat_timer_, retry_timer_, room_timer_}) {
     broker_.loop().cancel(timer);
@@ -91,10 +87,10 @@ void Session::fail(const Fault& fault, MethodId method) {
   update_reading();
 }
 
-// A client's close is answered when all that came before it is done.
+// A client's close is answered when all that came before it is done and nothing more can be delivered to it.
 void Session::finish_draining() {
   if (phase_ != Phase::kDraining) return;
-  bool drained = true;
+  bool drained = orphans_.empty();
   each_channel([&](Channel& channel) { drained = drained && (channel.is_closed() || channel.is_drained()); });
   if (!drained) return;
   send_reports();
@@ -112,7 +108,8 @@ io::Handler::Taken Session::on_bytes(base::View bytes) {
   while (phase_ != Phase::kHeader && phase_ != Phase::kDone && !wants_pause()) {
     const FrameRead read = read_frame(bytes.subspan(at), frame_max_);
     if (read.status == FrameRead::Status::kNeedMore) {
-      wanted = read.wanted_bytes;
+      // Not the mere least a frame has: a head that lies is to be seen when it is complete.
+      wanted = read.wanted_bytes > kFrameOverheadBytes ? read.wanted_bytes : 0;
       break;
     }
     if (read.status == FrameRead::Status::kError) {

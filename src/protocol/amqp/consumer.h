@@ -45,7 +45,6 @@ class Consumers {
   void read_stream(Consumer& consumer);  // makes it a stream's
   void announce(broker::Token token);    // consume-ok is out
   void remove(broker::Token token);
-  bool empty() const { return consumers_.empty(); }
 
   uint16_t prefetch() const { return prefetch_; }
   void set_prefetch(uint16_t count) { prefetch_ = count; }

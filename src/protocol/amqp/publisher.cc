@@ -327,14 +327,10 @@ void Publisher::on_append_done(broker::Token token, const broker::AppendDone& do
   appends_.erase(append);
 }
 
-bool Publisher::retry() {
-  bool any = false;
+void Publisher::retry() {
   for (Append& append : appends_) {
-    if (!append.refused) continue;
-    submit(append);
-    any = true;
+    if (append.refused) submit(append);
   }
-  return any;
 }
 
 void Publisher::settle(const Numbers& numbers, bool accepted) {

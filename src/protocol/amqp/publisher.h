@@ -46,7 +46,7 @@ class Publisher {
   // --- engine
   void flush();
   void on_append_done(broker::Token token, const broker::AppendDone& done);
-  bool retry();  // submits again what was refused; false: nothing was
+  void retry();  // submits again what was refused
   bool is_idle() const { return appends_.empty(); }
   void report();   // the confirms collected
   void abandon();  // forgets what is not submitted and what is under way

@@ -42,6 +42,7 @@ ErrorCode to_wire(broker::GroupError error) {
     case GroupError::kInconsistentProtocol: return ErrorCode::kInconsistentGroupProtocol;
     case GroupError::kInvalidSessionTimeout: return ErrorCode::kInvalidSessionTimeout;
     case GroupError::kGroupFull: return ErrorCode::kGroupMaxSizeReached;
+    case GroupError::kUnavailable: return ErrorCode::kCoordinatorNotAvailable;
     case GroupError::kGroupTooLarge: return ErrorCode::kGroupMaxSizeReached;
     case GroupError::kNotEmpty: return ErrorCode::kNonEmptyGroup;
     case GroupError::kGroupNotFound: return ErrorCode::kGroupIdNotFound;

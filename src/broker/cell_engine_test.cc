@@ -1,0 +1,228 @@
+#include "broker/cell_engine.h"
+
+#include <set>
+
+#include "broker/engine_test_kit.h"
+
+namespace polylog::broker {
+namespace {
+
+using base::ErrorCode;
+
+base::PartitionKey make(EngineKit& kit, const std::string& name, StreamKind kind) {
+  const auto done = kit.create(name, 1, kind);
+  REQUIRE(done.result);
+  return done.record->key();
+}
+
+ReadRequest read_from(const base::PartitionKey& key, int64_t offset, bool watch = false) {
+  return {.items = {{key, Offset(offset), 1 << 20}}, .bytes_max = 1 << 20, .watch = watch};
+}
+
+std::vector<int64_t> offsets_of(const std::vector<Deliveries>& deliveries) {
+  std::vector<int64_t> offsets;
+  for (const Deliveries& d : deliveries)
+    for (const DeliveryRun& run : d.runs)
+      for (uint32_t i = 0; i < run.count; ++i) offsets.push_back(run.first_offset.value + i);
+  return offsets;
+}
+
+TEST_CASE("what_is_appended_is_answered_after_its_commit_and_read_back_also_after_a_crash") {
+  EngineKit kit;
+  const auto key = make(kit, "s", StreamKind::kStream);
+  const Token token = kit.send(key, kit.batch(key, "hello", 3));
+  CHECK(kit.session->all<AppendDone>(token).empty());
+  kit.settle();
+  CHECK(kit.session->all<AppendDone>(token)[0].base_offset == Offset(0));
+  kit.crash();
+  const auto read = kit.ask<ReadDone>(key, read_from(key, 1));
+  REQUIRE(read.items[0].batches.size() == 1);
+  CHECK(base::as_text(read.items[0].batches[0].bytes.view()) == "hello");
+  CHECK(kit.ask<ReadDone>(key, read_from(key, 3)).items[0].batches.empty());
+  CHECK(kit.ask<ReadDone>(key, read_from(key, 4)).items[0].error == ErrorCode::kOutOfRange);
+  CHECK(kit.ask<ReadDone>(key, read_from(key, -1)).items[0].error == ErrorCode::kOutOfRange);
+}
+
+TEST_CASE("a_repeated_numbered_append_gets_its_first_offset_and_a_gap_is_refused") {
+  EngineKit kit;
+  const auto key = make(kit, "s", StreamKind::kStream);
+  auto first = kit.batch(key, "one");
+  first.writer = storage::WriterStamp{7, 0, 0, 0};
+  CHECK(kit.ask<AppendDone>(key, first).base_offset == Offset(0));
+  CHECK(kit.ask<AppendDone>(key, first).base_offset == Offset(0));
+  kit.crash();
+  CHECK(kit.ask<AppendDone>(key, first).base_offset == Offset(0));
+  first.writer = storage::WriterStamp{7, 0, 2, 2};
+  CHECK(kit.ask<AppendDone>(key, first).base_offset.error().code == ErrorCode::kOutOfOrder);
+}
+
+TEST_CASE("a_watch_tells_once_that_there_is_something_new") {
+  EngineKit kit;
+  const auto key = make(kit, "s", StreamKind::kStream);
+  const Token watch = kit.send(key, read_from(key, 0, true));
+  kit.settle();
+  CHECK(kit.session->all<Readable>(watch).empty());
+  kit.ask<AppendDone>(key, kit.batch(key, "a"));
+  kit.ask<AppendDone>(key, kit.batch(key, "b"));
+  CHECK(kit.session->all<Readable>(watch).size() == 1);
+}
+
+TEST_CASE("queue_entries_are_delivered_settled_and_never_come_back_not_even_after_a_crash") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  const Token consumer = kit.send(key, AttachRequest{.queue = key, .credit = 4});
+  for (int i = 0; i < 3; ++i) kit.ask<AppendDone>(key, kit.batch(key, "abcd", 2));
+  CHECK(offsets_of(kit.session->all<Deliveries>(consumer)) == std::vector<int64_t>{0, 1, 2, 3});
+  kit.ask<SettleDone>(key, SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
+  kit.crash();
+  const Token again = kit.send(key, AttachRequest{.queue = key});
+  kit.settle();
+  const auto deliveries = kit.session->all<Deliveries>(again);
+  CHECK(offsets_of(deliveries) == std::vector<int64_t>{2, 4, 5});
+  CHECK(deliveries.front().runs.front().redelivered);
+}
+
+TEST_CASE("a_message_in_pieces_reaches_a_waiting_consumer") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  const Token consumer = kit.send(key, AttachRequest{.queue = key});
+  kit.settle();
+  const std::string text(700'000, 'L');
+  CHECK(kit.ask<AppendDone>(key, kit.batch(key, text)).base_offset);
+  const auto deliveries = kit.session->all<Deliveries>(consumer);
+  REQUIRE(deliveries.size() == 1);
+  CHECK(base::as_text(deliveries[0].runs[0].batch.view()) == text);
+}
+
+TEST_CASE("a_session_that_leaves_gives_back_even_what_was_on_its_way_to_it") {
+  EngineKit kit(2);
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  RecordingSession leaving;
+  leaving.id = kit.brokers[1]->add_session(leaving);
+  const auto cell = kit.brokers[0]->catalog().find("q")->partitions[0];
+  kit.brokers[1]->submit(cell, {leaving.id, Token{5}}, AttachRequest{.queue = key});
+  kit.settle();
+  kit.ask<AppendDone>(key, kit.batch(key, "x"));
+  const Token token = kit.send(key, kit.batch(key, "y"));
+  kit.world.step();
+  kit.brokers[1]->remove_session(leaving.id);
+  kit.settle();
+  CHECK(kit.session->all<AppendDone>(token).size() == 1);
+  const auto stats = kit.ask<QueueStatsDone>(key, QueueStatsRequest{key});
+  CHECK(stats.ready == 2);
+  CHECK(stats.open == 0);
+  CHECK(stats.consumers == 0);
+}
+
+TEST_CASE("a_very_fragmented_purge_fits_its_mutations") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  constexpr int64_t kEntries = 40'000;
+  for (int i = 0; i < 4; ++i) kit.ask<AppendDone>(key, kit.batch(key, std::string(kEntries / 4, 'x'), kEntries / 4));
+  const Token consumer = kit.send(key, AttachRequest{.queue = key, .credit = kEntries, .window_bytes = 1 << 30});
+  kit.settle();
+  CHECK(offsets_of(kit.session->all<Deliveries>(consumer)).size() == kEntries);
+  kit.brokers[0]->submit(base::CellId(0), {kit.session->id, consumer}, DetachRequest{key});
+  SettleRequest request{.queue = key, .outcome = SettleRequest::Outcome::kReturn, .consumer = consumer};
+  for (int64_t at = 0; at < kEntries; at += 2) request.ranges.emplace_back(Offset(at), Offset(at));
+  kit.ask<SettleDone>(key, request);
+  CHECK(kit.ask<PurgeDone>(key, PurgeRequest{key}).count == uint32_t{kEntries / 2});
+  kit.crash();
+  CHECK(kit.ask<QueueStatsDone>(key, QueueStatsRequest{key}).ready == kEntries / 2);
+}
+
+TEST_CASE("a_queue_is_not_trimmed_from_outside") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  kit.ask<AppendDone>(key, kit.batch(key, "x"));
+  CHECK(kit.ask<TrimDone>(key, TrimRequest{key, Offset(-1)}).log_start.error().code == ErrorCode::kInvalid);
+  const auto stream = make(kit, "s", StreamKind::kStream);
+  kit.ask<AppendDone>(stream, kit.batch(stream, "x", 4));
+  CHECK(kit.ask<TrimDone>(stream, TrimRequest{stream, Offset(5)}).log_start.error().code == ErrorCode::kOutOfRange);
+  CHECK(kit.ask<TrimDone>(stream, TrimRequest{stream, Offset(-1)}).log_start == Offset(4));
+}
+
+TEST_CASE("after_a_failed_sync_appends_are_refused_and_reads_go_on") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  CHECK(kit.ask<AppendDone>(key, kit.batch(key, "x")).base_offset);
+  kit.disk.faults.sync_error = 1;
+  CHECK(kit.ask<AppendDone>(key, kit.batch(key, "y")).base_offset.error().code == ErrorCode::kIo);
+  kit.disk.faults.sync_error = 0;
+  const Token consumer = kit.send(key, AttachRequest{.queue = key});
+  kit.settle();
+  CHECK(kit.session->all<Deliveries>(consumer).empty());  // what cannot be logged is not handed out
+  CHECK(kit.ask<AppendDone>(key, kit.batch(key, "z")).base_offset.error().code == ErrorCode::kIo);
+  CHECK(kit.ask<ReadDone>(key, read_from(key, 0)).items[0].batches.size() == 1);
+}
+
+TEST_CASE("a_cell_that_does_not_open_answers_and_the_others_go_on") {
+  EngineKit kit(2);
+  const auto done = kit.create("s", 2);
+  std::vector<base::PartitionKey> keys{done.record->key(0), done.record->key(1)};
+  for (const auto& key : keys) kit.ask<AppendDone>(key, kit.batch(key, "x"));
+  for (const auto& key : keys) kit.ask<AppendDone>(key, kit.batch(key, "y"));
+  kit.close();
+  REQUIRE(kit.disk.flip_bit("/cell0/" + storage::WalFiles::name_of(1), 4096 + 130, 0));
+  kit.open();
+  CHECK(!kit.opened[0]);
+  CHECK(kit.opened[1]);
+  for (const auto& key : keys) {
+    const bool closed = kit.brokers[0]->catalog().find("s")->partitions[key.index] == base::CellId(0);
+    CHECK(kit.ask<AppendDone>(key, kit.batch(key, "z")).base_offset.has_value() == !closed);
+    const auto read = kit.ask<ReadDone>(key, read_from(key, 0));
+    CHECK(read.items[0].error.has_value() == closed);
+    CHECK(kit.ask<TrimDone>(key, TrimRequest{key, Offset(1)}).log_start.has_value() == !closed);
+    CHECK(kit.ask<AttachDone>(key, AttachRequest{.queue = key}).result.has_value() == false);
+  }
+  kit.brokers[0]->submit(base::CellId(0), {kit.session->id, Token{1000}}, GroupRequest{HeartbeatRequest{}});
+  kit.settle();
+}
+
+TEST_CASE("confirmed_entries_survive_and_settled_ones_stay_gone_over_random_runs_and_crashes") {
+  for (uint64_t seed = 1; seed <= 25; ++seed) {
+    EngineKit kit(1, seed);
+    const auto key = make(kit, "q", StreamKind::kQueue);
+    std::set<int64_t> confirmed, settled_asked, settled_confirmed;
+    for (int round = 0; round < 3; ++round) {
+      const Token consumer = kit.send(key, AttachRequest{.queue = key, .credit = 20});
+      std::vector<std::pair<Token, std::vector<int64_t>>> settles;
+      std::vector<Token> appends;
+      size_t seen = 0;
+      for (int step = 0; step < 60; ++step) {
+        if (kit.world.random().chance(0.6)) {
+          appends.push_back(kit.send(key, kit.batch(key, std::string(1 + kit.world.random().below(9000), 'm'), 3)));
+        } else {
+          const auto got = offsets_of(kit.session->all<Deliveries>(consumer));
+          SettleRequest request{.queue = key, .consumer = consumer};
+          std::vector<int64_t> mine;
+          for (; seen < got.size(); ++seen) {
+            REQUIRE(!settled_confirmed.contains(got[seen]));
+            request.ranges.emplace_back(Offset(got[seen]), Offset(got[seen]));
+            mine.push_back(got[seen]);
+            settled_asked.insert(got[seen]);
+          }
+          if (!mine.empty()) settles.emplace_back(kit.send(key, request), mine);
+        }
+        if (step == 30) kit.brokers[0]->cell(base::CellId(0))->cell().checkpoint([](base::Result<>) {});
+        kit.world.run_for(std::chrono::microseconds(kit.world.random().below(1500)));
+      }
+      for (const Token token : appends)
+        for (const auto& done : kit.session->all<AppendDone>(token))
+          for (int i = 0; i < 3; ++i) confirmed.insert(done.base_offset.value().value + i);
+      for (const auto& [token, offsets] : settles)
+        if (!kit.session->all<SettleDone>(token).empty()) settled_confirmed.insert(offsets.begin(), offsets.end());
+      kit.crash();
+    }
+    const Token last = kit.send(key, AttachRequest{.queue = key, .window_bytes = 1 << 30});
+    kit.settle();
+    const auto rest = offsets_of(kit.session->all<Deliveries>(last));
+    const std::set<int64_t> left(rest.begin(), rest.end());
+    CHECK(left.size() == rest.size());
+    for (int64_t offset : left) CHECK(!settled_confirmed.contains(offset));
+    for (int64_t offset : confirmed) CHECK((left.contains(offset) || settled_asked.contains(offset)));
+  }
+}
+
+}  // namespace
+}  // namespace polylog::broker
