@@ -10,21 +10,21 @@ namespace polylog::sim {
 
 enum class Bug {
   kNone,
-  kSyncIgnored,        // the disk says that it synced and did not
-  kAckBeforeCommit,    // answers leave before their slot is durable
-  kDirtyRead,          // the same, and only readers tell: acks are not believed
-  kForgetWriters,      // recovery loses the table of idempotent writers
-  kForgetDelivered,    // what comes back after a crash is not flagged
-  kLoseSettle,         // a settle is answered and never done
-  kSwallowDelivery,    // a delivery never reaches the consumer and is settled for him
-  kSwapDeliveries,     // two deliveries change places
-  kRepeatCommit,       // an old cursor commit is carried out once more
-  kShiftOffset,        // an append is answered with an offset that it does not have
-  kMisplace,           // a wrong offset is patched into batches
-  kFlipByte,           // a read gives a wrong byte
-  kUnloggedChange,     // live state changes without a mutation
-  kForgetCatalog,      // a deleted stream is told to exist no more and is not deleted
-  kReuseGeneration,    // a group's members are told a generation that was used before
+  kSyncIgnored,      // the disk says that it synced and did not
+  kAckBeforeCommit,  // answers leave before their slot is durable
+  kDirtyRead,        // the same, and only readers tell: acks are not believed
+  kForgetWriters,    // recovery loses the table of idempotent writers
+  kForgetDelivered,  // what comes back after a crash is not flagged
+  kLoseSettle,       // a settle is answered and never done
+  kSwallowDelivery,  // a delivery never reaches the consumer and is settled for him
+  kSwapDeliveries,   // two deliveries change places
+  kRepeatCommit,     // an old cursor commit is carried out once more
+  kShiftOffset,      // an append is answered with an offset that it does not have
+  kMisplace,         // a wrong offset is patched into batches
+  kFlipByte,         // a read gives a wrong byte
+  kUnloggedChange,   // live state changes without a mutation
+  kForgetCatalog,    // a deleted stream is told to exist no more and is not deleted
+  kReuseGeneration,  // a group's members are told a generation that was used before
 };
 
 struct BugRow {
@@ -34,8 +34,10 @@ struct BugRow {
 };
 
 inline constexpr std::array kBugs = {
-    BugRow{Bug::kSyncIgnored, "sync_ignored", "acked_record read_record cursor catalog settled redelivered writer generation start"},
-    BugRow{Bug::kAckBeforeCommit, "ack_before_commit", "acked_record read_record cursor settled redelivered writer generation"},
+    BugRow{Bug::kSyncIgnored, "sync_ignored",
+           "acked_record read_record cursor catalog settled redelivered writer generation start"},
+    BugRow{Bug::kAckBeforeCommit, "ack_before_commit",
+           "acked_record read_record cursor settled redelivered writer generation"},
     BugRow{Bug::kDirtyRead, "dirty_read", "read_record"},
     BugRow{Bug::kForgetWriters, "forget_writers", "duplicate"},
     BugRow{Bug::kForgetDelivered, "forget_delivered", "redelivered"},

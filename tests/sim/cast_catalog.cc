@@ -49,15 +49,18 @@ class Declarer final : public CatalogClient {
       switch (asked) {
         case What::kCreate: return record == nullptr && found != nullptr && found->durable;
         case What::kDelete: return found == nullptr;
-        case What::kAlter: return found && record && found->id == record->id && found->attributes.at("sim.value") == asked_value;
-        case What::kAddPartitions: return found && record && found->id == record->id && found->partitions.size() == asked_partitions;
+        case What::kAlter:
+          return found && record && found->id == record->id && found->attributes.at("sim.value") == asked_value;
+        case What::kAddPartitions:
+          return found && record && found->id == record->id && found->partitions.size() == asked_partitions;
       }
       return false;
     }
   };
   static bool same(const Record& a, const Record& b) {
     if (!a || !b) return !a && !b;
-    return a->id == b->id && a->version == b->version && a->attributes == b->attributes && a->partitions == b->partitions;
+    return a->id == b->id && a->version == b->version && a->attributes == b->attributes &&
+           a->partitions == b->partitions;
   }
   static std::string name_of(size_t index) { return fmt::format("passing-{}", index); }
   void wrong(size_t index, std::string_view what) {

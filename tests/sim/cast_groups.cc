@@ -19,10 +19,11 @@ Reply* as(ActionBody& body) {
 
 class Committer final : public Client {
  public:
-  Committer(Scene& scene, size_t core, uint64_t id)
-      : Client(scene, core, id), group_(fmt::format("alone-{}", id)) {}
+  Committer(Scene& scene, size_t core, uint64_t id) : Client(scene, core, id), group_(fmt::format("alone-{}", id)) {}
   bool busy() const override { return fetching_ != 0 || !committing_.empty(); }
-  std::string describe() const override { return fmt::format("committer {} waits for {} commits", id_, committing_.size()); }
+  std::string describe() const override {
+    return fmt::format("committer {} waits for {} commits", id_, committing_.size());
+  }
 
  private:
   std::string name_of(uint32_t partition) const { return fmt::format("{} cursor {}", group_, partition); }
@@ -54,6 +55,7 @@ class Committer final : public Client {
       committing_.erase(found);
     } else if (auto* fetched = as<FetchCursorsReply>(body); fetched && token == fetching_) {
       fetching_ = 0;
+      if (fetched->error != GroupError::kNone) return;
       std::map<uint32_t, int64_t> seen{{0, -1}, {1, -1}, {2, -1}};
       for (const FetchCursorsReply::Entry& entry : fetched->entries) seen[entry.key.partition] = entry.offset;
       for (const auto& [partition, value] : seen) model().cursor_seen(name_of(partition), value);
@@ -76,7 +78,9 @@ class Member final : public Client {
  public:
   Member(Scene& scene, size_t core, uint64_t id) : Client(scene, core, id) { tick_us_max_ = 20'000; }
   bool busy() const override { return false; }  // a join waits for others; committers check that groups answer
-  std::string describe() const override { return fmt::format("member {} {} generation {}", id_, member_id_, generation_); }
+  std::string describe() const override {
+    return fmt::format("member {} {} generation {}", id_, member_id_, generation_);
+  }
 
  private:
   enum class State { kOut, kJoining, kSyncing, kIn };
@@ -112,6 +116,7 @@ class Member final : public Client {
   void join() {
     patience_ = 0;
     state_ = State::kJoining;
+    generation_floor_ = model().newest_synced(kGroup);
     JoinRequest request{.group = kGroup, .member_id = member_id_, .client_id = "sim", .client_host = "here"};
     request.session_timeout_ms = 1'000;
     request.rebalance_timeout_ms = 500;
@@ -154,6 +159,9 @@ class Member final : public Client {
     if (!reply.member_id.empty()) member_id_ = reply.member_id;
     if (reply.error != GroupError::kNone) return rejoin(reply.error);
     generation_ = reply.generation;
+    if (generation_ < generation_floor_)
+      model().violation("generation",
+                        fmt::format("{} was in {}, a later join leads to {}", kGroup, generation_floor_, generation_));
     model().generation_seen(kGroup, generation_, reply.leader);
     SyncRequest request{.group = kGroup, .member_id = member_id_, .generation = generation_};
     std::string everyone;
@@ -169,8 +177,9 @@ class Member final : public Client {
   void on_synced(const SyncReply& reply) {
     if (reply.error != GroupError::kNone) return rejoin(reply.error);
     if (reply.assignment != fmt::format("{} in {}", member_id_, generation_))
-      model().violation("generation", fmt::format("member {} of generation {} is assigned '{}'", member_id_, generation_,
-                                                  reply.assignment));
+      model().violation("generation", fmt::format("member {} of generation {} is assigned '{}'", member_id_,
+                                                  generation_, reply.assignment));
+    model().generation_synced(kGroup, generation_);
     state_ = State::kIn;
   }
   void on_down() override {
@@ -182,6 +191,7 @@ class Member final : public Client {
   State state_ = State::kOut;
   std::string member_id_;
   int32_t generation_ = -1;
+  int64_t generation_floor_ = -1;
   uint64_t asked_ = 0, beating_ = 0;
   int patience_ = 0;
   int64_t value_ = 0;

@@ -23,19 +23,20 @@ class Consumer final : public Client {
     return attach_token_ == 0 || !attached_ || !held_.empty() || !settling_.empty() || acquiring_ != 0;
   }
   std::string describe() const override {
-    return fmt::format("consumer {} (attached {}) holds {} ranges, waits for {} settles{}", id_, attached_, held_.size(),
-                       settling_.size(), acquiring_ != 0 ? " and an entry" : "");
+    return fmt::format("consumer {} (attached {}) holds {} ranges, waits for {} settles{}", id_, attached_,
+                       held_.size(), settling_.size(), acquiring_ != 0 ? " and an entry" : "");
   }
 
  private:
   void on_up() override { attach(); }
   void attach() {
     const uint32_t credit = random().chance(0.2) ? broker::kUnlimited : static_cast<uint32_t>(random().between(1, 60));
-    attach_token_ = submit(queue_.cell, broker::AttachRequest{.queue = queue_.partition,
-                                                              .auto_settle = automatic_,
-                                                              .priority = static_cast<int32_t>(random().below(2)),
-                                                              .credit = credit,
-                                                              .window_bytes = static_cast<uint32_t>(random().between(1, 60'000))});
+    attach_token_ =
+        submit(queue_.cell, broker::AttachRequest{.queue = queue_.partition,
+                                                  .auto_settle = automatic_,
+                                                  .priority = static_cast<int32_t>(random().below(2)),
+                                                  .credit = credit,
+                                                  .window_bytes = static_cast<uint32_t>(random().between(1, 60'000))});
   }
   void tick() override {
     if (!attached_) {
@@ -118,7 +119,8 @@ class Consumer final : public Client {
       uint32_t bytes = 0;
       for (const broker::DeliveryRun& run : deliveries->runs) {
         keep(run, false);
-        bytes += static_cast<uint32_t>(run.batch.size()) * run.count / std::max(1u, parse_batch(run.batch.view()).count);
+        bytes +=
+            static_cast<uint32_t>(run.batch.size()) * run.count / std::max(1u, parse_batch(run.batch.view()).count);
       }
       submit_as(token, queue_.cell, broker::CreditRequest{queue_.partition, std::max(bytes, 1u)});
     } else if (auto* acquired = std::get_if<broker::AcquireDone>(&body)) {
@@ -127,7 +129,8 @@ class Consumer final : public Client {
     } else if (std::holds_alternative<broker::SettleDone>(body)) {
       const auto found = settling_.find(token);
       if (found == settling_.end()) return;
-      for (const auto& [first, last] : found->second) model().settle_confirmed(queue_.partition, first.value, last.value);
+      for (const auto& [first, last] : found->second)
+        model().settle_confirmed(queue_.partition, first.value, last.value);
       settling_.erase(found);
     }
   }

@@ -33,7 +33,9 @@ class Producer final : public Client {
  public:
   using Client::Client;
   bool busy() const override { return !in_flight_.empty(); }
-  std::string describe() const override { return fmt::format("producer {} waits for {} appends", id_, in_flight_.size()); }
+  std::string describe() const override {
+    return fmt::format("producer {} waits for {} appends", id_, in_flight_.size());
+  }
 
  private:
   void tick() override {
@@ -45,8 +47,8 @@ class Producer final : public Client {
     const bool big = random().chance(0.03);
     const auto count = static_cast<uint32_t>(big ? random().between(3, 8) : random().between(1, 12));
     const uint64_t operation = model().next_operation(target.partition, count, big);
-    in_flight_[submit(target.cell, append_of(target.partition, {operation, count}, scene_.world.loops().wall_now().ms))] =
-        operation;
+    in_flight_[submit(target.cell,
+                      append_of(target.partition, {operation, count}, scene_.world.loops().wall_now().ms))] = operation;
   }
   Target choose() {
     const uint64_t at = random().below(scene_.streams.size() + 2 * scene_.queues.size() + scene_.passing.size());
@@ -76,7 +78,9 @@ class NumberedProducer final : public Client {
  public:
   NumberedProducer(Scene& scene, size_t core, uint64_t id, Target target) : Client(scene, core, id), target_(target) {}
   bool busy() const override { return !pending_.empty() || wants_id_; }
-  std::string describe() const override { return fmt::format("numbered producer {} waits for {}", id_, pending_.size()); }
+  std::string describe() const override {
+    return fmt::format("numbered producer {} waits for {}", id_, pending_.size());
+  }
 
  private:
   static constexpr size_t kInFlightMax = 5;
@@ -112,7 +116,8 @@ class NumberedProducer final : public Client {
     }
     for (Pending& pending : pending_) {
       if (pending.token != 0) continue;
-      auto request = append_of(target_.partition, {pending.operation, pending.count}, scene_.world.loops().wall_now().ms);
+      auto request =
+          append_of(target_.partition, {pending.operation, pending.count}, scene_.world.loops().wall_now().ms);
       request.writer = pending.stamp;
       pending.token = new_token();
       submit_as(pending.token, target_.cell, std::move(request));
@@ -126,7 +131,8 @@ class NumberedProducer final : public Client {
     }
     const auto* done = std::get_if<broker::AppendDone>(&body);
     if (done == nullptr) return;
-    const auto found = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.token == token; });
+    const auto found =
+        std::find_if(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.token == token; });
     if (found == pending_.end()) return;
     if (done->base_offset) {
       if (retried_) ++scene_.repeats;
@@ -172,7 +178,8 @@ class Reader final : public Client {
     if (random().chance(0.01)) return trim();
     watching_ = readable_ = false;
     if (positions_.empty() || random().chance(0.05)) choose_again();
-    broker::ReadRequest request{.items = {}, .bytes_max = static_cast<uint32_t>(random().between(1, 64 * 1024)), .watch = random().chance(0.5)};
+    broker::ReadRequest request{
+        .items = {}, .bytes_max = static_cast<uint32_t>(random().between(1, 64 * 1024)), .watch = random().chance(0.5)};
     for (const auto& [partition, from] : positions_)
       request.items.push_back({.partition = partition, .from = base::Offset(from), .bytes_max = 32 * 1024});
     watching_ = request.watch;
@@ -188,7 +195,8 @@ class Reader final : public Client {
     for (const auto* list : {&scene_.streams, &scene_.queues})
       for (const Target& target : *list)
         if (target.cell == cell_ && random().chance(0.7))
-          positions_[target.partition] = static_cast<int64_t>(random().below(static_cast<uint64_t>(model().end_known(target.partition)) + 1));
+          positions_[target.partition] =
+              static_cast<int64_t>(random().below(static_cast<uint64_t>(model().end_known(target.partition)) + 1));
   }
   void trim() {
     const Target target = scene_.streams[random().below(scene_.streams.size())];
@@ -221,7 +229,8 @@ class Reader final : public Client {
       } else {
         ++scene_.cold_or_failed_reads;
         if (!scene_.reads_may_fail)
-          model().violation("available", fmt::format("a read fails with {} on a sound disk", base::name_of(*item.error)));
+          model().violation("available",
+                            fmt::format("a read fails with {} on a sound disk", base::name_of(*item.error)));
       }
       return;
     }
@@ -231,7 +240,8 @@ class Reader final : public Client {
       if (first ? begin > from || begin + batch.count <= from : begin != from)
         model().violation("dense", fmt::format("asked from {}, got a batch of {} at {}", from, batch.count, begin));
       if (begin + batch.count > item.committed.value)
-        model().violation("read_record", fmt::format("a batch at {} reaches past the committed end {}", begin, item.committed.value));
+        model().violation("read_record",
+                          fmt::format("a batch at {} reaches past the committed end {}", begin, item.committed.value));
       model().read(partition, batch);
       from = begin + batch.count;
       first = false;

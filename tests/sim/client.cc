@@ -38,13 +38,14 @@ void Client::reopen_session() {
   on_down();
   session_ = broker().add_session(*this);
   on_up();
+  arm();
 }
 
 void Client::arm() {
   const base::Duration wait = std::chrono::microseconds(random().between(10, tick_us_max_));
   io::Loop& loop = scene_.world.loops().loop(core_);
-  loop.call_at(loop.now() + wait, [this] {
-    if (!up_) return;
+  loop.call_at(loop.now() + wait, [this, alive = std::weak_ptr(alive_), session = session_] {
+    if (alive.expired() || !up_ || session != session_) return;
     tick();
     arm();
   });
@@ -78,7 +79,8 @@ void Client::on_action(Action action) {
   if (!up_ || action.to.session != session_) return;
   ++scene_.answers;
   const uint64_t token = action.to.token.value;
-  if (!std::holds_alternative<broker::Deliveries>(action.body) && !std::holds_alternative<broker::Readable>(action.body)) {
+  if (!std::holds_alternative<broker::Deliveries>(action.body) &&
+      !std::holds_alternative<broker::Readable>(action.body)) {
     if (token < newest_answered_) ++scene_.overtakings;
     newest_answered_ = std::max(newest_answered_, token);
   }
@@ -95,16 +97,18 @@ void Client::on_action(Action action) {
 
 void Client::answer_self(uint64_t token, ActionBody body) {
   io::Loop& loop = scene_.world.loops().loop(core_);
-  loop.call_at(loop.now() + std::chrono::milliseconds(1), [this, session = session_, token, b = std::move(body)]() mutable {
-    if (up_ && session == session_) handle(token, b);
-  });
+  loop.call_at(loop.now() + std::chrono::milliseconds(1),
+               [this, alive = std::weak_ptr(alive_), session = session_, token, b = std::move(body)]() mutable {
+                 if (!alive.expired() && up_ && session == session_) handle(token, b);
+               });
 }
 
 bool Client::tamper_request(uint64_t token, base::CellId cell, broker::CellRequest& request) {
   const Bug bug = scene_.world.bug();
   if (bug == Bug::kLoseSettle) {
     const auto* settle = std::get_if<broker::SettleRequest>(&request);
-    if (settle == nullptr || settle->outcome == broker::SettleRequest::Outcome::kReturn || !random().chance(0.1)) return false;
+    if (settle == nullptr || settle->outcome == broker::SettleRequest::Outcome::kReturn || !random().chance(0.1))
+      return false;
     ++scene_.tampered;
     answer_self(token, broker::SettleDone{});
     return true;
@@ -127,7 +131,8 @@ bool Client::tamper_request(uint64_t token, base::CellId cell, broker::CellReque
 bool Client::tamper_action(Action& action) {
   switch (scene_.world.bug()) {
     case Bug::kShiftOffset:
-      if (auto* done = std::get_if<broker::AppendDone>(&action.body); done && done->base_offset && random().chance(0.01)) {
+      if (auto* done = std::get_if<broker::AppendDone>(&action.body);
+          done && done->base_offset && random().chance(0.01)) {
         ++scene_.tampered;
         done->base_offset = done->base_offset->next();
       }
@@ -144,10 +149,11 @@ bool Client::tamper_action(Action& action) {
         ++scene_.tampered;
         for (const broker::DeliveryRun& run : deliveries->runs) {
           const base::PartitionKey queue = queue_of_delivery(action.to.token.value);
-          submit(scene_.cell_of(queue),
-                 broker::SettleRequest{.queue = queue,
-                                       .ranges = {{run.first_offset, run.first_offset + base::OffsetCount(run.count - 1)}},
-                                       .consumer = action.to.token});
+          submit(
+              scene_.cell_of(queue),
+              broker::SettleRequest{.queue = queue,
+                                    .ranges = {{run.first_offset, run.first_offset + base::OffsetCount(run.count - 1)}},
+                                    .consumer = action.to.token});
         }
         return true;
       }
@@ -171,9 +177,9 @@ bool Client::tamper_action(Action& action) {
       return false;
     case Bug::kReuseGeneration:
       if (auto* reply = std::get_if<broker::GroupReply>(&action.body))
-        if (auto* join = std::get_if<broker::JoinReply>(reply); join && join->generation > 1 && random().chance(0.3)) {
+        if (auto* join = std::get_if<broker::JoinReply>(reply); join && join->generation > 2 && random().chance(0.3)) {
           ++scene_.tampered;
-          --join->generation;
+          join->generation -= 2;
         }
       return false;
     default: return false;

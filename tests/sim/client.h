@@ -38,9 +38,9 @@ struct Scene {
 class Client : public broker::Session {
  public:
   Client(Scene& scene, size_t core, uint64_t id) : scene_(scene), core_(core), id_(id) {}
-  void node_up();    // opens a session, begins to tick
-  void node_down();  // the node is gone, and the session with it
-  void close();      // the session ends, the node goes on
+  void node_up();                 // opens a session, begins to tick
+  void node_down();               // the node is gone, and the session with it
+  void close();                   // the session ends, the node goes on
   virtual bool busy() const = 0;  // waits for an answer that must come
   virtual std::string describe() const = 0;
   void on_action(broker::Action action) final;
@@ -75,12 +75,12 @@ class Client : public broker::Session {
   void answer_self(uint64_t token, broker::ActionBody body);
 
   bool up_ = false;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();  // ends with this client: timers look at it
   broker::SessionId session_;
   uint64_t next_token_ = 1;
   uint64_t newest_answered_ = 0;
-  std::optional<broker::Action> held_;            // by a planted bug
+  std::optional<broker::Action> held_;  // by a planted bug
   std::optional<broker::CommitRequest> old_commit_;
 };
-
 
 }  // namespace polylog::sim

@@ -83,7 +83,8 @@ bool catches(const Arguments& arguments, const BugRow& row) {
     if (result.violation.empty()) continue;
     const std::string invariant = result.violation.substr(0, result.violation.find(':'));
     const bool expected = (" " + std::string(row.caught_by) + " ").find(" " + invariant + " ") != std::string::npos;
-    fmt::print("planted bug {:18} {} by seed {}: {}\n", row.name, expected ? "caught" : "MISTAKEN", seed, result.violation);
+    fmt::print("planted bug {:18} {} by seed {}: {}\n", row.name, expected ? "caught" : "MISTAKEN", seed,
+               result.violation);
     return expected;
   }
   fmt::print("planted bug {:18} NOT caught by {} seeds\n", row.name, kSeedsPerBug);
@@ -111,7 +112,8 @@ int run_all(const Arguments& arguments) {
   }
   const RunResult again = run(arguments, arguments.first_seed, Bug::kNone);
   const bool replays = again.digest == first.digest && again.steps == first.steps && again.violation == first.violation;
-  fmt::print("seed {} replayed: digest {:016x} {}\n", arguments.first_seed, again.digest, replays ? "again" : "DIFFERS");
+  fmt::print("seed {} replayed: digest {:016x} {}\n", arguments.first_seed, again.digest,
+             replays ? "again" : "DIFFERS");
   tally.count(replays);
 
   fmt::print("\n{} seeds, {} steps\ninjected:\n", seeds, steps);
@@ -163,10 +165,14 @@ bool parse(int argc, char** argv, Arguments& arguments) {
     char* end = nullptr;
     const uint64_t number = std::strtoull(argv[i], &end, 10);
     if (*end != 0) return false;
-    if (name == "--seeds") arguments.seeds = number;
-    else if (name == "--steps") arguments.steps = number;
-    else if (name == "--seed") arguments.first_seed = number, arguments.one_seed = true;
-    else return false;
+    if (name == "--seeds")
+      arguments.seeds = number;
+    else if (name == "--steps")
+      arguments.steps = number;
+    else if (name == "--seed")
+      arguments.first_seed = number, arguments.one_seed = true;
+    else
+      return false;
   }
   return true;
 }
@@ -179,6 +185,6 @@ int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) return usage();
   ::setvbuf(stdout, nullptr, _IOLBF, 0);
-  keep_log_aside();
+  if (!arguments.verbose) keep_log_aside();
   return arguments.bug != nullptr ? run_bug(arguments) : run_all(arguments);
 }

@@ -34,7 +34,8 @@ void Model::learn(const base::PartitionKey& partition, uint64_t operation, uint3
     return violation("bytes", fmt::format("{} has a batch at {} that nobody sent there", text_of(partition), base));
   Sent& sent = found->second;
   if (sent.refused)
-    return violation("refused", fmt::format("{}: operation {} was refused and lies at {}", text_of(partition), operation, base));
+    return violation("refused",
+                     fmt::format("{}: operation {} was refused and lies at {}", text_of(partition), operation, base));
   if (sent.base_offset >= 0 && sent.base_offset != base)
     return violation("duplicate", fmt::format("{}: operation {} lies at {} and at {}", text_of(partition), operation,
                                               sent.base_offset, base));
@@ -75,7 +76,8 @@ void Model::trim_asked(const base::PartitionKey& partition, int64_t before) {
 void Model::log_start_seen(const base::PartitionKey& partition, int64_t start) {
   Log& log = logs_[partition];
   if (start > log.trim_asked)
-    violation("dense", fmt::format("{} begins at {}, trimmed to {} at most", text_of(partition), start, log.trim_asked));
+    violation("dense",
+              fmt::format("{} begins at {}, trimmed to {} at most", text_of(partition), start, log.trim_asked));
   log.start = std::max(log.start, start);
 }
 
@@ -126,16 +128,11 @@ void Model::delivered(const base::PartitionKey& queue, const broker::DeliveryRun
   const ParsedBatch parsed = parse_batch(run.batch.view());
   const int64_t base = run.first_offset.value - run.first_index;
   if (!parsed.damage.empty() || parsed.placed_base != base || run.first_index + run.count > parsed.count)
-    return violation("bytes", fmt::format("{} at {}: a delivery of {} records from {}, patched with {}: {}", text_of(queue),
-                                          base, run.count, run.first_index, parsed.placed_base, parsed.damage));
+    return violation(
+        "bytes", fmt::format("{} at {}: a delivery of {} records from {}, patched with {}: {}", text_of(queue), base,
+                             run.count, run.first_index, parsed.placed_base, parsed.damage));
   learn(queue, parsed.operation, parsed.count, base, Source::kRead);
   Log& log = logs_[queue];
-  if (!run.redelivered) {
-    int64_t& newest = log.newest_first_delivery.try_emplace(core, -1).first->second;
-    if (run.first_offset.value <= newest)
-      violation("fifo", fmt::format("{}: {} is first delivered after {}", text_of(queue), run.first_offset.value, newest));
-    newest = run.first_offset.value + run.count - 1;
-  }
   for (uint32_t i = 0; i < run.count; ++i) {
     ++checks_;
     const int64_t offset = run.first_offset.value + i;
@@ -145,10 +142,18 @@ void Model::delivered(const base::PartitionKey& queue, const broker::DeliveryRun
     if (message.delivered && !run.redelivered)
       violation("redelivered", fmt::format("{}: {} comes again without the flag", text_of(queue), offset));
     if (message.holder != 0)
-      violation("leased", fmt::format("{}: {} is held by {} and given to {}", text_of(queue), offset, message.holder, holder));
+      violation("leased",
+                fmt::format("{}: {} is held by {} and given to {}", text_of(queue), offset, message.holder, holder));
     message.delivered = true;
     message.holder = auto_settle ? 0 : holder;
     message.settled = auto_settle;
+  }
+  if (!run.redelivered) {
+    int64_t& newest = log.newest_first_delivery.try_emplace(core, -1).first->second;
+    if (run.first_offset.value <= newest)
+      violation("fifo",
+                fmt::format("{}: {} is first delivered after {}", text_of(queue), run.first_offset.value, newest));
+    newest = run.first_offset.value + run.count - 1;
   }
 }
 
@@ -196,7 +201,8 @@ void Model::cursor_seen(const std::string& cursor, int64_t value) {
   ++checks_;
   auto& state = cursors_[cursor];
   if (value < state.floor || value > state.asked)
-    violation("cursor", fmt::format("{} is {}; committed {}, asked for {} at most", cursor, value, state.floor, state.asked));
+    violation("cursor",
+              fmt::format("{} is {}; committed {}, asked for {} at most", cursor, value, state.floor, state.asked));
   state.floor = std::max(state.floor, value);
 }
 
@@ -204,7 +210,18 @@ void Model::generation_seen(const std::string& group, int64_t generation, const 
   ++checks_;
   const auto [place, is_new] = generations_[group].emplace(generation, leader);
   if (!is_new && place->second != leader)
-    violation("generation", fmt::format("{} generation {} has leaders {} and {}", group, generation, place->second, leader));
+    violation("generation",
+              fmt::format("{} generation {} has leaders {} and {}", group, generation, place->second, leader));
+}
+
+void Model::generation_synced(const std::string& group, int64_t generation) {
+  int64_t& newest = newest_synced_.try_emplace(group, -1).first->second;
+  newest = std::max(newest, generation);
+}
+
+int64_t Model::newest_synced(const std::string& group) const {
+  const auto found = newest_synced_.find(group);
+  return found == newest_synced_.end() ? -1 : found->second;
 }
 
 void Model::crashed() {

@@ -14,7 +14,7 @@
 //   leased          what one consumer holds is not given to another
 //   fifo            first deliveries of a queue come in the order of the log
 //   cursor          a committed cursor never moves back, nor goes
-//   generation      a group's generation is never used twice, and has one leader
+//   generation      a group's generation never goes back, is never used twice, and has one leader
 //   catalog         what was declared exists, what was deleted does not, on every core
 //   available       when nothing is wrong, requests are answered; space that returns is used within 5 s
 //   start           a node starts on any disk that a crash leaves; damage closes one cell and names the file
@@ -43,7 +43,9 @@ class Model {
   // A whole scan from `start` to `end` (committed) is over; `read()` saw its batches in order.
   void scan_begins(const base::PartitionKey& partition);
   void scan_ends(const base::PartitionKey& partition, int64_t start, int64_t end);
-  void forget(const base::Uuid& stream) { std::erase_if(logs_, [&](const auto& e) { return e.first.stream == stream; }); }
+  void forget(const base::Uuid& stream) {
+    std::erase_if(logs_, [&](const auto& e) { return e.first.stream == stream; });
+  }
   int64_t end_known(const base::PartitionKey& partition);
 
   // --- queues
@@ -60,6 +62,10 @@ class Model {
   void cursor_acked(const std::string& cursor, int64_t value);
   void cursor_seen(const std::string& cursor, int64_t value);
   void generation_seen(const std::string& group, int64_t generation, const std::string& leader);
+
+  // All members of a generation that was synced are told of it or a later one from then on.
+  void generation_synced(const std::string& group, int64_t generation);
+  int64_t newest_synced(const std::string& group) const;  // -1: none
 
   void crashed();  // leases are gone, first deliveries begin anew
   void violation(std::string_view invariant, std::string text);
@@ -110,6 +116,7 @@ class Model {
   std::unordered_map<uint64_t, Sent> sent_;
   std::map<std::string, CursorState> cursors_;
   std::map<std::string, std::map<int64_t, std::string>> generations_;
+  std::map<std::string, int64_t> newest_synced_;
   std::string violation_;
   uint64_t checks_ = 0;
 };

@@ -11,7 +11,8 @@ namespace polylog::sim {
 
 struct RunOptions {
   uint64_t seed = 1;
-  uint64_t steps = 15'000;  // events of the loops, at least; a run ends with the phase in which they are done
+  uint64_t steps =
+      20'000;  // events of the loops under load, at least; those of checks and of quiet times are not counted
   Bug bug = Bug::kNone;
   bool verbose = false;
 };
@@ -19,7 +20,7 @@ struct RunOptions {
 struct RunResult {
   std::string violation;  // empty: every promise was kept
   uint64_t steps = 0;
-  uint64_t digest = 0;    // of all events, requests and answers: equal digests, equal runs
+  uint64_t digest = 0;                     // of all events, requests and answers: equal digests, equal runs
   std::map<std::string, uint64_t> faults;  // injected, by kind
   std::map<std::string, uint64_t> totals;  // of work done and checked
 };

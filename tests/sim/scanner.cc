@@ -38,6 +38,19 @@ bool Scanner::keep_group(const std::string& group) {
   return answer.has_value();
 }
 
+bool Scanner::append(const Target& target) {
+  const uint64_t operation = model().next_operation(target.partition, 1, false);
+  const std::vector<uint8_t> bytes = make_batch({operation, 1});
+  auto answer = wait_for(submit(
+      target.cell,
+      broker::AppendRequest{
+          .partition = target.partition, .owned = base::Slice::copy_of(bytes), .encoding = kEncodingTag, .count = 1}));
+  const auto* done = answer ? std::get_if<broker::AppendDone>(&*answer) : nullptr;
+  if (done == nullptr || !done->base_offset) return false;
+  model().acked(operation, done->base_offset->value);
+  return true;
+}
+
 bool Scanner::scan(const Target& target, bool is_queue) {
   int64_t from = 0;
   bool begun = false;
@@ -58,7 +71,8 @@ bool Scanner::scan(const Target& target, bool is_queue) {
     }
     if (item.error) {
       if (!scene_.reads_may_fail)
-        model().violation("available", fmt::format("a scan at {} fails with {} on a sound disk", from, base::name_of(*item.error)));
+        model().violation("available",
+                          fmt::format("a scan at {} fails with {} on a sound disk", from, base::name_of(*item.error)));
       return false;
     }
     begun = true;

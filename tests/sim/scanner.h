@@ -12,9 +12,11 @@ namespace polylog::sim {
 class Scanner final : public Client {
  public:
   using Client::Client;
-  std::shared_ptr<const broker::StreamRecord> declare(const std::string& name, broker::StreamKind kind, uint32_t partitions);
+  std::shared_ptr<const broker::StreamRecord> declare(const std::string& name, broker::StreamKind kind,
+                                                      uint32_t partitions);
   // Gives a group a cursor, without which it would be forgotten, generations and all, when its last member leaves.
   bool keep_group(const std::string& group);
+  bool append(const Target& target);
   // Reads a whole partition into the model. False when a read failed, which must not be on a sound disk.
   bool scan(const Target& target, bool is_queue);
   std::optional<broker::QueueStatsDone> stats(const Target& queue);

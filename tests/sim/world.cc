@@ -14,7 +14,7 @@ std::string directory_of_cell(size_t cell) { return std::string(kDataDirectory) 
 
 // ---- Node
 
-Node::Node(io::SimWorld& world, io::SimDisk& disk, io::Random& ids, Bug bug)
+Node::Node(io::SimWorld& world, io::Disk& disk, io::Random& ids, Bug bug)
     : world_(world), disk_(disk), ids_(ids), bug_(bug) {}
 
 // Everything that lives on the loops' workers goes while the loops are there.
@@ -145,7 +145,7 @@ World::~World() {
 
 base::Result<> World::start() {
   CHECK(!node_, "start() follows crash()");
-  node_ = std::make_unique<Node>(loops_, disk_, ids_, bug_);
+  node_ = std::make_unique<Node>(loops_, cut_disk_, ids_, bug_);
   auto result = node_->start();
   if (!result) crash();
   return result;
@@ -155,6 +155,7 @@ void World::crash() {
   loops_.crash();
   node_.reset();
   loops_.crash();  // what the node's end left behind
+  cut_disk_.restore();
   disk_.crash();
 }
 

@@ -20,6 +20,7 @@
 #include "io/sim/sim_loop.h"
 #include "storage/local_meta_store.h"
 #include "tests/sim/bugs.h"
+#include "tests/sim/cut_disk.h"
 #include "tests/sim/records.h"
 
 namespace polylog::sim {
@@ -32,7 +33,7 @@ inline constexpr const char* kDataDirectory = "/data";
 // One run of the broker, from start to crash.
 class Node {
  public:
-  Node(io::SimWorld& world, io::SimDisk& disk, io::Random& ids, Bug bug);
+  Node(io::SimWorld& world, io::Disk& disk, io::Random& ids, Bug bug);
   ~Node();
 
   // Blocking. An error: the whole node refuses to start; a damaged cell alone only stays closed (cell_error).
@@ -53,7 +54,7 @@ class Node {
   base::Uuid new_id();
 
   io::SimWorld& world_;
-  io::SimDisk& disk_;
+  io::Disk& disk_;
   io::Random& ids_;
   const Bug bug_;
   broker::EncodingRegistry encodings_;
@@ -74,6 +75,7 @@ class World {
 
   io::SimWorld& loops() { return loops_; }
   io::SimDisk& disk() { return disk_; }
+  CutDisk& power() { return cut_disk_; }
   io::Random& random() { return random_; }
   Node* node() { return node_.get(); }
   Bug bug() const { return bug_; }
@@ -86,6 +88,7 @@ class World {
   const Bug bug_;
   io::SimWorld loops_;
   io::SimDisk disk_;
+  CutDisk cut_disk_{disk_};
   io::Random random_;  // of the schedule and the clients
   io::Random ids_;
   std::unique_ptr<Node> node_;
