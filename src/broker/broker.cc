@@ -10,6 +10,7 @@ namespace polylog::broker {
 
 Broker::Broker(Options options)
     : options_(std::move(options)),
+      egress_(options_.egress_bytes_max),
       epochs_(options_.core_of_cell.size()),
       cell_states_(options_.core_of_cell.size()) {}
 

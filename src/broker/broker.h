@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "broker/actions.h"
 #include "broker/catalog/catalog.h"
+#include "broker/egress.h"
 #include "broker/encoding.h"
 #include "broker/session.h"
 #include "io/loop.h"
@@ -32,6 +33,7 @@ class Broker {
     std::vector<base::CoreId> core_of_cell;  // by cell number
     // The brokers of all cores, by core number; filled before any loop runs, then constant.
     const std::vector<Broker*>& all;
+    size_t egress_bytes_max = 256 * base::limits::kMiB;  // of this core
   };
   explicit Broker(Options options);
   ~Broker();
@@ -50,6 +52,7 @@ class Broker {
   // Sessions that publish stop reading while true.
   bool under_pressure() const { return pressured_cells_ > 0; }
   bool disk_full() const { return full_cells_ > 0; }
+  EgressBudget& egress() { return egress_; }
   io::Loop& loop() { return options_.loop; }
   base::Registry& metrics() { return options_.metrics; }
   const EncodingRegistry& encodings() const { return options_.encodings; }
@@ -78,6 +81,7 @@ class Broker {
   void bring(std::vector<Action> actions);
 
   Options options_;
+  EgressBudget egress_;
   Catalog catalog_;
   std::unordered_map<uint64_t, Session*> sessions_;
   uint64_t next_session_ = 1;

@@ -46,9 +46,10 @@ CellEngine::Metrics::Metrics(base::Registry& registry, base::CellId cell)
 
 CellEngine::CellEngine(Broker& broker, Options options)
     : broker_(broker),
-      cell_(std::move(options.cell), *this),
+      cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
-      groups_(*this, options.groups, std::move(options.new_id)) {}
+      groups_(*this, options.groups, std::move(options.new_id)),
+      parked_bytes_max_(options.cell.undurable_bytes_max / 2) {}
 
 CellEngine::~CellEngine() = default;
 
@@ -97,22 +98,52 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
 }
 
 void CellEngine::on(ReplyTo from, AppendRequest& request) {
+  arm_turn_end();
+  // Never past one that waits: a writer's batches keep their order.
+  if (parked_.empty() && try_append(from, request)) return;
+  if (park(from, request)) return;
+  metrics_.refused.add();
+  reply(from, AppendDone{.base_offset = base::fail(base::ErrorCode::kOverloaded, "more waits than memory allows")}, kNow);
+}
+
+// Producers stop when they are told of pressure; what is on its way by then waits here, within bounds.
+bool CellEngine::park(ReplyTo from, AppendRequest& request) {
+  const size_t bytes = request.owned.empty() ? request.bytes.size() : request.owned.size();
+  if (parked_bytes_ + bytes > parked_bytes_max_) return false;
+  if (request.owned.empty()) request.owned = base::Slice::copy_of(std::exchange(request.bytes, {}));
+  parked_bytes_ += bytes;
+  parked_.push_back({from, std::move(request)});
+  return true;
+}
+
+void CellEngine::append_parked() {
+  while (!parked_.empty() && try_append(parked_.front().from, parked_.front().request)) {
+    parked_bytes_ -= parked_.front().request.owned.size();
+    parked_.pop_front();
+  }
+}
+
+// False: the cell has no room now and will have soon; nothing happened.
+bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
   Partition* partition = cell_.find(request.partition);
   AppendDone done{.base_offset = not_found()};
   if (failed() || partition == nullptr) {
     if (failed()) done.base_offset = base::fail(base::ErrorCode::kIo, "the cell is closed");
-    return reply(from, std::move(done), kNow);
+    reply(from, std::move(done), kNow);
+    return true;
   }
   done.log_start = partition->start();
   if (request.writer) {
     const auto verdict = partition->writers().check(*request.writer);
     if (!verdict) {
       done.base_offset = std::unexpected(verdict.error());
-      return reply(from, std::move(done), kNow);
+      reply(from, std::move(done), kNow);
+      return true;
     }
     if (verdict->repeated) {  // answered like the first time, once that one is committed
       done.base_offset = verdict->base_offset;
-      return reply(from, std::move(done), cell_.appended_lsn());
+      reply(from, std::move(done), cell_.appended_lsn());
+      return true;
     }
   }
   storage::Cell::BatchInfo info{.count = request.count,
@@ -124,11 +155,12 @@ void CellEngine::on(ReplyTo from, AppendRequest& request) {
     info.place = [encoding](base::MutView head, Offset base, base::Epoch epoch) { encoding->place(head, base, epoch); };
   const auto appended =
       cell_.append(*partition, info, request.owned.empty() ? request.bytes : request.owned.view());
-  arm_turn_end();
   if (!appended) {
+    if (appended.error().code == base::ErrorCode::kOverloaded) return false;
     metrics_.refused.add();
     done.base_offset = std::unexpected(appended.error());
-    return reply(from, std::move(done), kNow);
+    reply(from, std::move(done), kNow);
+    return true;
   }
   metrics_.batches.add();
   metrics_.records.add(request.count);
@@ -138,6 +170,7 @@ void CellEngine::on(ReplyTo from, AppendRequest& request) {
   reply(from, std::move(done), appended->lsn);
   if (partition->memory_only()) on_partition_commit(*partition);
   if (Queue* queue = find_queue(request.partition)) pump_at_turn_end(*queue);
+  return true;
 }
 
 // --- reading
@@ -392,6 +425,8 @@ void CellEngine::last_consumer_left(Queue& queue) {
 // --- groups
 
 void CellEngine::on(ReplyTo from, GroupRequest& request) {
+  if (std::holds_alternative<CommitRequest>(request) && cell_.reserve_low())
+    return reply(from, unavailable(request), kNow);
   const base::MonoTime now = broker_.loop().now();
   const base::WallTime wall = cell_.now();
   struct Visitor {
@@ -462,6 +497,7 @@ void CellEngine::on_commit(base::Lsn committed) {
     gated_.pop_front();
     release(std::move(what));
   }
+  if (!parked_.empty()) arm_turn_end();
   update_pressure();
 }
 
@@ -499,11 +535,19 @@ void CellEngine::refuse(std::variant<Action, io::Task> what, const base::Error& 
 
 void CellEngine::on_cell_failed(const base::Error& error) {
   metrics_.failed.set(1);
-  for (Gated& gated : std::exchange(gated_, {})) refuse(std::move(gated.what), error);
+  // Whatever stopped the cell, the outcome of what waits is unknown: never a code that says it did not happen.
+  const base::Error unknown{base::ErrorCode::kIo, error.text};
+  for (Gated& gated : std::exchange(gated_, {})) refuse(std::move(gated.what), unknown);
+  for (ParkedAppend& parked : std::exchange(parked_, {}))
+    broker_.emit({parked.from, AppendDone{.base_offset = std::unexpected(unknown)}});
+  parked_bytes_ = 0;
   update_pressure();
 }
 
-void CellEngine::on_space_change(bool) { update_pressure(); }
+void CellEngine::on_space_change(bool) {
+  if (!parked_.empty()) arm_turn_end();
+  update_pressure();
+}
 
 void CellEngine::update_pressure() {
   if (!opened_) return;
@@ -525,8 +569,12 @@ void CellEngine::arm_turn_end() {
 
 void CellEngine::end_turn() {
   turn_end_armed_ = false;
-  for (const base::PartitionKey& key : std::exchange(to_pump_, {}))
-    if (Queue* queue = find_queue(key)) queue->pump();
+  append_parked();
+  // Deliveries are logged too: the last of the reserve is for what frees space. They go on when space returns.
+  if (!opened_ || !cell_.reserve_low()) {
+    for (const base::PartitionKey& key : std::exchange(to_pump_, {}))
+      if (Queue* queue = find_queue(key)) queue->pump();
+  }
   turn_end_armed_ = false;  // pumping armed it again; what it staged goes out with this turn
   if (opened_) cell_.end_turn();
   update_pressure();

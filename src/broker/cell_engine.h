@@ -49,6 +49,10 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     base::Lsn after;
     std::variant<Action, io::Task> what;
   };
+  struct ParkedAppend {
+    ReplyTo from;
+    AppendRequest request;
+  };
   struct ReadOp;
   struct Metrics {
     Metrics(base::Registry& registry, base::CellId cell);
@@ -57,6 +61,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   };
 
   void on(ReplyTo from, AppendRequest& request);
+  bool park(ReplyTo from, AppendRequest& request);
+  bool try_append(ReplyTo from, AppendRequest& request);
+  void append_parked();
   void on(ReplyTo from, ReadRequest& request);
   void on(ReplyTo from, UnwatchRequest& request);
   void on(ReplyTo from, FindOffsetRequest& request);
@@ -121,6 +128,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   Watches watches_;
   std::deque<Gated> gated_;  // ascending
+  std::deque<ParkedAppend> parked_;  // what producers had sent before they were told to stop; in order
+  size_t parked_bytes_ = 0;
+  const size_t parked_bytes_max_;
   bool opened_ = false;
   bool turn_end_armed_ = false;
   bool pressured_ = false, full_ = false;

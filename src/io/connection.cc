@@ -32,7 +32,7 @@ class TcpConnection final : public Connection, public Resident {
 
   OutQueue& out() override { return out_; }
   void flush_at_turn_end() override { core_.finish_later(*this); }
-  void pause_reading() override { paused_ = true; }
+  void pause_reading() override;
   void resume_reading() override;
   void close_after_flush() override;
   void close_now() override { fail("closed by the server"); }
@@ -56,6 +56,8 @@ class TcpConnection final : public Connection, public Resident {
   void offer_kept();
   size_t offer(base::View bytes);
   void schedule_reoffer();
+  void claim_input();
+  void drop_claim();
   void on_peer_fin();
 
   void flush();
@@ -75,6 +77,7 @@ class TcpConnection final : public Connection, public Resident {
   OutQueue out_;
   InputBuffer kept_;
   size_t wanted_bytes_ = 0;
+  size_t claimed_bytes_ = 0;  // of the core's InputBudget
   Peer peer_;
   std::string_view why_;  // a literal
   base::MonoTime deadline_{INT64_MAX};
@@ -85,6 +88,7 @@ class TcpConnection final : public Connection, public Resident {
   bool read_armed_ = false;
   bool write_armed_ = false;
   bool paused_ = false;
+  bool starved_ = false;      // a long frame waits for room
   bool choked_ = false;       // too much output queued: reading waits
   bool undrained_ = false;    // output was left at a turn's end
   bool peer_finished_ = false;
@@ -106,13 +110,14 @@ void TcpConnection::finish_turn() {
   if (!failed_ && !write_armed_) flush();
   if (!failed_ && state_ == State::kFlushing && out_.empty()) start_linger();
   if (failed_) return close();
+  if (state_ == State::kOpen) claim_input();
   if (!read_armed_ && wants_input()) arm_read();
   if (reoffer_wanted_ && !reoffer_scheduled_ && state_ == State::kOpen && !paused_ && !choked_) schedule_reoffer();
 }
 
 bool TcpConnection::wants_input() const {
   switch (state_) {
-    case State::kOpen: return !paused_ && !choked_ && !reoffer_wanted_;
+    case State::kOpen: return !paused_ && !choked_ && !reoffer_wanted_ && !starved_;
     case State::kFlushing: return false;
     case State::kLingering: return true;
     case State::kClosed: return false;
@@ -151,6 +156,7 @@ void TcpConnection::on_readable() {
   if (state_ == State::kLingering) return discard_input();
   for (size_t total = 0; total < kReadBytesPerTurnMax && wants_input() && !failed_;) {
     const size_t got = read_once();
+    claim_input();
     if (got == 0) break;
     total += got;
   }
@@ -167,6 +173,7 @@ size_t TcpConnection::read_once() {
   if (got <= 0) return received(got);
   if (direct) {
     kept_.arrived(static_cast<size_t>(got));
+    core_.input().touch(*this, core_.now());
     offer_kept();
   } else {
     if (kept > 0) std::memcpy(shared.data(), kept_.view().data(), kept);
@@ -219,8 +226,34 @@ void TcpConnection::discard_input() {
   }
 }
 
+// A frame that is longer than what the first reads bring is received only when there is room for all of it.
+void TcpConnection::claim_input() {
+  const size_t wanted = kept_.size() > InputBuffer::kRoomBytesMin ? std::max(wanted_bytes_, kept_.size()) : 0;
+  if (wanted == 0) return drop_claim();
+  if (wanted == claimed_bytes_ && !starved_) return;
+  starved_ = !core_.input().claim(*this, wanted, core_.now());
+  if (starved_) {
+    core_.watch_input();
+  } else {
+    claimed_bytes_ = wanted;
+  }
+}
+
+void TcpConnection::drop_claim() {
+  if (claimed_bytes_ == 0 && !starved_) return;
+  claimed_bytes_ = 0;
+  starved_ = false;
+  core_.release_input(*this);
+}
+
+void TcpConnection::pause_reading() {
+  paused_ = true;
+  if (claimed_bytes_ > 0) core_.input().touch(*this, kNever);  // it is us who do not read
+}
+
 void TcpConnection::resume_reading() {
   paused_ = false;
+  if (claimed_bytes_ > 0) core_.input().touch(*this, core_.now());
   reoffer_wanted_ = !kept_.empty();
   core_.finish_later(*this);
 }
@@ -301,6 +334,7 @@ void TcpConnection::start_linger() {
   if (peer_finished_) return fail(why_);
   state_ = State::kLingering;
   kept_.release();
+  drop_claim();
   shutdown(socket_.native_handle(), SHUT_WR);
   set_deadline(std::min(kLingerMax, deadline_ - core_.now()), why_);
 }
@@ -329,6 +363,7 @@ void TcpConnection::on_deadline() {
 
 void TcpConnection::close() {
   state_ = State::kClosed;
+  drop_claim();
   core_.cancel(deadline_timer_);
   boost::system::error_code ignored;
   socket_.close(ignored);  // cancels the waits; the object goes when they have returned

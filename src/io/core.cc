@@ -48,11 +48,12 @@ struct Core::Reactor {
   base::MonoTime timer_at{INT64_MAX};  // when `timer` will fire; INT64_MAX: not set
 };
 
-Core::Core(CoreGroup& group, base::CoreId id)
+Core::Core(CoreGroup& group, base::CoreId id, size_t input_bytes_max)
     : group_(group),
       id_(id),
       reactor_(std::make_unique<Reactor>()),
-      read_buffer_(std::make_unique_for_overwrite<uint8_t[]>(base::limits::kReadBufferBytes)) {
+      read_buffer_(std::make_unique_for_overwrite<uint8_t[]>(base::limits::kReadBufferBytes)),
+      input_(input_bytes_max) {
   refresh_clocks();
 }
 
@@ -205,6 +206,24 @@ void Core::push_mail() {
     }
     group_.core(to).wake_if_parked();
   }
+}
+
+void Core::watch_input() {
+  if (input_timer_.value != 0) return;
+  input_timer_ = call_at(now_ + std::chrono::seconds(1), [this] {
+    input_timer_ = {};
+    if (!input_.anyone_waits()) return;
+    for (Resident* resident : input_.stalled(now_)) resident->shut_down("a request stays unfinished while others wait");
+    for (Resident* resident : input_.take_waiting()) finish_later(*resident);
+  });
+}
+
+void Core::release_input(Resident& resident) {
+  input_.release(resident);
+  if (!input_.anyone_waits()) return;
+  next_turn([this] {
+    for (Resident* waiting : input_.take_waiting()) finish_later(*waiting);
+  });
 }
 
 void Core::finish_later(Resident& resident) {

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/limits.h"
+#include "io/input_budget.h"
 #include "io/loop.h"
 #include "io/mail_ring.h"
 #include "io/timer_queue.h"
@@ -66,6 +68,9 @@ class Core final : public Loop {
   base::MutView read_buffer();                // kReadBufferBytes, valid within one callback
   void next_turn(Task task) { next_turn_.push_back(std::move(task)); }
   void finish_later(Resident& resident);      // finish_turn() at this turn's end, once
+  InputBudget& input() { return input_; }
+  void watch_input();                         // someone waits for room in input()
+  void release_input(Resident& resident);     // its claim goes to those who wait
   void adopt(std::unique_ptr<Resident> resident);
   void retire(Resident& resident);            // destroyed at the end of this turn
   size_t resident_count() const { return resident_count_; }
@@ -75,7 +80,7 @@ class Core final : public Loop {
  private:
   friend class CoreGroup;
   struct Reactor;
-  Core(CoreGroup& group, base::CoreId id);
+  Core(CoreGroup& group, base::CoreId id, size_t input_bytes_max);
 
   void turn();
   bool park_or_find_work();
@@ -107,6 +112,8 @@ class Core final : public Loop {
   bool mail_written_ = false;
   bool backlogged_ = false;
   std::unique_ptr<uint8_t[]> read_buffer_;
+  InputBudget input_;
+  TimerId input_timer_;
 
   Resident* residents_ = nullptr;
   size_t resident_count_ = 0;
@@ -129,6 +136,7 @@ class CoreGroup {
   struct Options {
     size_t cores = 0;  // 0: one for each CPU of the affinity mask
     bool pin = true;
+    size_t input_bytes_max = 512 * base::limits::kMiB;  // of all cores, for frames that have arrived in part
   };
   explicit CoreGroup(Options options);
   ~CoreGroup();  // stops and joins

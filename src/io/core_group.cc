@@ -25,7 +25,8 @@ CoreGroup::CoreGroup(Options options) : options_(options), cpus_(inherited_cpus(
   const size_t count = options.cores != 0 ? options.cores : cpus_.size();
   for (size_t i = 0; i < count * count; ++i) rings_.push_back(std::make_unique<MailRing>());
   for (size_t i = 0; i < count; ++i) {
-    cores_.push_back(std::unique_ptr<Core>(new Core(*this, base::CoreId(static_cast<uint16_t>(i)))));
+    const base::CoreId id(static_cast<uint16_t>(i));
+    cores_.push_back(std::unique_ptr<Core>(new Core(*this, id, options_.input_bytes_max / count)));
     cores_.back()->outgoing_.resize(count);
   }
 }

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 namespace polylog::io {
 
@@ -22,7 +24,7 @@ class InputBuffer {
   // Keeps exactly these bytes and nothing else.
   void assign(base::View bytes) {
     if (bytes.empty()) return release();
-    auto data = std::make_unique_for_overwrite<uint8_t[]>(bytes.size());
+    Block data = allocate(nullptr, bytes.size());
     std::memcpy(data.get(), bytes.data(), bytes.size());
     data_ = std::move(data);
     begin_ = 0;
@@ -50,14 +52,24 @@ class InputBuffer {
   void grow(size_t wanted) {
     size_t capacity = size_ + std::max(size_, kRoomBytesMin);
     if (wanted > size_) capacity = std::min(capacity, wanted);
-    auto data = std::make_unique_for_overwrite<uint8_t[]>(capacity);
-    if (size_ > 0) std::memcpy(data.get(), data_.get() + begin_, size_);
-    data_ = std::move(data);
+    if (begin_ > 0) std::memmove(data_.get(), data_.get() + begin_, size_);
     begin_ = 0;
+    // A large block grows where it lies, page by page: never two of them in memory.
+    data_ = allocate(data_.release(), capacity);
     capacity_ = capacity;
   }
 
-  std::unique_ptr<uint8_t[]> data_;
+  struct Free {
+    void operator()(uint8_t* memory) const { std::free(memory); }
+  };
+  using Block = std::unique_ptr<uint8_t, Free>;
+  static Block allocate(uint8_t* old, size_t bytes) {
+    void* memory = std::realloc(old, bytes);
+    CHECK(memory != nullptr, "out of memory");
+    return Block(static_cast<uint8_t*>(memory));
+  }
+
+  Block data_;
   size_t begin_ = 0;
   size_t size_ = 0;
   size_t capacity_ = 0;

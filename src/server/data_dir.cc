@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "base/crc32c.h"
 #include "base/limits.h"
 
 namespace polylog::server {
@@ -11,6 +12,7 @@ namespace {
 
 constexpr uint32_t kFormat = 1;
 constexpr std::string_view kIdName = "polylog.id";
+constexpr std::string_view kCrcKey = "crc = ";
 constexpr uint64_t kIdBytesMax = 4 * base::limits::kKiB;
 
 // 16 random bytes as 22 characters of URL-safe base64: what clients expect an identity to look like.
@@ -65,7 +67,8 @@ base::Result<DataDir> DataDir::open(io::Disk& disk, const std::string& path, uin
 base::Result<> DataDir::create(io::Disk& disk, uint32_t cells_wanted) {
   cluster_id_ = new_cluster_id();
   cells_ = cells_wanted;
-  const std::string text = fmt::format("format = {}\ncluster_id = {}\ncells = {}\n", kFormat, cluster_id_, cells_);
+  std::string text = fmt::format("format = {}\ncluster_id = {}\ncells = {}\n", kFormat, cluster_id_, cells_);
+  text += fmt::format("{}{:08x}\n", kCrcKey, base::crc32c(base::as_view(text)));
   const std::string final_path = fmt::format("{}/{}", path_, kIdName);
   std::ignore = disk.remove(final_path + ".new");
   TRY_ASSIGN(auto file, disk.open(final_path + ".new", io::OpenMode::kCreate));
@@ -77,6 +80,11 @@ base::Result<> DataDir::create(io::Disk& disk, uint32_t cells_wanted) {
 }
 
 base::Result<> DataDir::parse(std::string_view text) {
+  // The last line is a checksum of those before it; directories of the first builds have none.
+  const size_t crc_at = text.rfind(kCrcKey);
+  const bool sound = crc_at == std::string_view::npos ||
+                     text.substr(crc_at) == fmt::format("{}{:08x}\n", kCrcKey,
+                                                        base::crc32c(base::as_view(text.substr(0, crc_at))));
   uint32_t format = 0;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
@@ -91,8 +99,9 @@ base::Result<> DataDir::parse(std::string_view text) {
   }
   if (format > kFormat)
     return base::fail(base::ErrorCode::kCorrupt,
-                      fmt::format("{} has format {}; this polylog knows up to {}: start a newer one", path_, format, kFormat));
-  if (format == 0 || cells_ == 0 || cells_ > base::limits::kCellsMax || cluster_id_.size() != 22)
+                      fmt::format("{}/{}: format {}; this polylog knows up to {}: start a newer one", path_, kIdName,
+                                  format, kFormat));
+  if (!sound || format == 0 || cells_ == 0 || cells_ > base::limits::kCellsMax || cluster_id_.size() != 22)
     return base::fail(base::ErrorCode::kCorrupt, fmt::format("{}/{} is damaged", path_, kIdName));
   return {};
 }

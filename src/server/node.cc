@@ -49,7 +49,9 @@ base::Result<std::unique_ptr<Node>> Node::start(const Config& config) {
 }
 
 base::Result<> Node::open() {
-  cores_ = std::make_unique<io::CoreGroup>(io::CoreGroup::Options{.cores = config_.cores});
+  const MemoryShares shares = shares_of(memory_bytes_max_of(config_, machine_memory_bytes()));
+  cores_ = std::make_unique<io::CoreGroup>(
+      io::CoreGroup::Options{.cores = config_.cores, .input_bytes_max = shares.ingress_bytes});
   const uint32_t cells_wanted = config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
   TRY_ASSIGN(DataDir dir, DataDir::open(disk_, config_.data_dir, cells_wanted));
   dir_ = std::make_unique<DataDir>(std::move(dir));
@@ -60,12 +62,14 @@ base::Result<> Node::open() {
   for (uint32_t cell = 0; cell < dir_->cells(); ++cell)
     core_of_cell_.emplace_back(static_cast<uint16_t>(cell % cores_->size()));
   broker_list_.resize(cores_->size());
+  const size_t egress_bytes = shares.egress_bytes / cores_->size();
   for (size_t i = 0; i < cores_->size(); ++i) {
     brokers_.push_back(std::make_unique<broker::Broker>(broker::Broker::Options{.loop = cores_->core(i),
                                                                                 .encodings = encodings_,
                                                                                 .metrics = *registries_[i],
                                                                                 .core_of_cell = core_of_cell_,
-                                                                                .all = broker_list_}));
+                                                                                .all = broker_list_,
+                                                                                .egress_bytes_max = egress_bytes}));
     broker_list_[i] = brokers_.back().get();
   }
   TRY(open_cells());

@@ -96,6 +96,7 @@ class Cell {
   base::Epoch epoch() const { return wal_ ? wal_->epoch() : base::Epoch{}; }
   bool failed() const { return failed_; }
   bool disk_full() const { return files_.only_reserve_left(); }
+  bool reserve_low() const { return files_.reserve_low(); }
   // More is staged than should wait for the disk, or lies in memory-only partitions than memory allows.
   bool overloaded() const {
     return !failed_ && (files_.preparing_lags() || wal_->undurable_bytes() > options_.undurable_bytes_max / 2 ||

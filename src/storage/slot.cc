@@ -69,6 +69,15 @@ bool decode_slot_header(View bytes, SlotHeader& header, uint32_t& crc) {
   return true;
 }
 
+bool is_newer_slot_header(View bytes) {
+  if (bytes.size() < kSlotHeaderBytes) return false;
+  base::Reader r(bytes);
+  const bool newer = r.u32le() == kMagic && r.u16le() > kSlotVersion;
+  uint32_t crc = 0;
+  std::memcpy(&crc, bytes.data() + kCrcOffset, 4);
+  return newer && crc == base::crc32c(bytes.first(kCrcOffset));
+}
+
 bool resembles_slot_header(View bytes, WalPosition at) {
   if (bytes.size() < kSlotHeaderBytes) return false;
   SlotHeader header;

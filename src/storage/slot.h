@@ -79,6 +79,10 @@ uint32_t encode_slot_header(const SlotHeader& header, base::MutView out);
 // False when magic, version or header_crc are wrong. `crc` receives header_crc.
 bool decode_slot_header(View bytes, SlotHeader& header, uint32_t& crc);
 
+// True for a sound header of a version we do not know. Magic, version and header_crc keep their places in all versions, so
+// that an older program refuses instead of taking a newer slot for a torn one.
+bool is_newer_slot_header(View bytes);
+
 // True when these bytes, though they need not verify, were once a header meant for that place. Tells a damaged slot from
 // zeros and from what a recycled file held before.
 bool resembles_slot_header(View bytes, WalPosition at);

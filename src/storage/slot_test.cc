@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "base/crc32c.h"
+
 namespace polylog::storage {
 namespace {
 
@@ -27,6 +29,20 @@ TEST_CASE("a_header_round_trips_and_any_flipped_bit_is_noticed") {
   CHECK(!resembles_slot_header(bytes, {4, 8192}));
   CHECK(!resembles_slot_header(std::array<uint8_t, kSlotHeaderBytes>{}, {4, 8192}));
   CHECK(!decode_slot_header(View(bytes).first(127), read, crc));
+}
+
+TEST_CASE("a_slot_of_a_newer_version_is_told_from_a_torn_one") {
+  std::array<uint8_t, kSlotHeaderBytes> bytes{};
+  encode_slot_header({}, bytes);
+  CHECK(!is_newer_slot_header(bytes));
+  bytes[4] = kSlotVersion + 1;
+  CHECK(!is_newer_slot_header(bytes));  // its crc does not hold: damage
+  const uint32_t crc = base::crc32c(View(bytes).first(kSlotHeaderBytes - 4));
+  std::memcpy(bytes.data() + kSlotHeaderBytes - 4, &crc, 4);
+  CHECK(is_newer_slot_header(bytes));
+  SlotHeader header;
+  uint32_t read = 0;
+  CHECK(!decode_slot_header(bytes, header, read));
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ Wal::Wal(Options options, const WalEnd& end)
       epoch_(end.epoch),
       position_(end.position),
       next_seq_(end.next_seq),
+      file_first_seq_(end.next_seq),
       next_lsn_(end.next_lsn),
       durable_lsn_(Lsn(end.next_lsn.value - 1)),
       durable_end_(end.position),
@@ -58,7 +59,8 @@ bool Wal::open(bool may_use_reserve) {
   if (failed_) return false;
   if (options_.files.file_bytes() - position_.offset < slot_bytes_max(options_.files.file_bytes())) {
     if (!options_.files.can_advance(may_use_reserve)) return false;
-    options_.files.advance();
+    options_.files.advance(next_seq_.value - file_first_seq_.value);
+    file_first_seq_ = next_seq_;
     position_ = {options_.files.current(), 0};
   }
   open_ = std::make_unique<OpenSlot>();

@@ -123,6 +123,7 @@ class Wal {
   base::Epoch epoch_;
   WalPosition position_;
   SlotSeq next_seq_;
+  SlotSeq file_first_seq_;  // of the current file, as far as this life wrote it
   SlotSeq durable_seq_{0};
   Lsn next_lsn_;
   Lsn durable_lsn_;

@@ -12,6 +12,7 @@ namespace polylog::storage {
 namespace {
 
 constexpr auto kRetryWhenFull = std::chrono::seconds(1);
+constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
 constexpr size_t kZeroStepBytes = base::limits::kMiB;
 
 base::Result<> fill_with_zeros(io::Disk& disk, const std::string& path, uint64_t bytes) {
@@ -119,10 +120,11 @@ bool WalFiles::can_advance(bool may_use_reserve) const {
   return ready_count() > (may_use_reserve || !disk_full_ ? 0 : options_.reserve_files);
 }
 
-void WalFiles::advance() {
+void WalFiles::advance(uint64_t slots) {
   CHECK(ready_count() > 0, "no WAL file is ready");
   ++current_;
   advanced_ = true;
+  large_slots_ = slots * kLargeSlotBytes < options_.file_bytes;
   prepare_ahead();
 }
 
@@ -167,7 +169,8 @@ void WalFiles::prepare_ahead() {
     recycled = path_of(recyclable_.front());
     recyclable_.pop_front();
   }
-  const Effort effort = advanced_ && ready_count() == 0 ? Effort::kAllocated : Effort::kZeroed;
+  const bool in_a_hurry = advanced_ && ready_count() == 0;
+  const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : Effort::kZeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();
   worker_->submit(

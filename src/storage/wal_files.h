@@ -40,8 +40,11 @@ class WalFiles {
   std::shared_ptr<io::File> file(uint64_t file_seq) const;  // null if unknown
   uint64_t current() const { return current_; }
   bool can_advance(bool may_use_reserve) const;
-  void advance();  // the first ready file becomes current; CHECKs that there is one
+  // The first ready file becomes current; CHECKs that there is one. `slots` lie in the file that ends.
+  void advance(uint64_t slots);
   bool only_reserve_left() const { return disk_full_ && !can_advance(false); }
+  // The last file of the reserve is all that is left: only what frees space may still be written.
+  bool reserve_low() const { return disk_full_ && ready_count() <= 1; }
   bool preparing_lags() const { return !disk_full_ && ready_count() == 0; }
 
   void add_live(uint64_t file_seq, int64_t bytes) { files_.at(file_seq).live_bytes += bytes; }
@@ -77,7 +80,8 @@ class WalFiles {
   std::map<uint64_t, Entry> files_;
   std::deque<uint64_t> recyclable_;  // released, not yet renamed
   uint64_t current_ = 0;
-  bool advanced_ = false;  // this life has filled a file
+  bool advanced_ = false;     // this life has filled a file
+  bool large_slots_ = false;  // the last one held few
   bool preparing_ = false;
   bool lent_ = false;
   bool disk_full_ = false;

@@ -62,8 +62,8 @@ TEST_CASE("a_file_somebody_reads_is_not_released") {
   REQUIRE(files.set_current(1));
   files.prepare_ahead();
   world.run_for(std::chrono::seconds(1));
-  files.advance();
-  files.advance();
+  files.advance(1);
+  files.advance(1);
   world.run_for(std::chrono::seconds(1));
   CHECK(files.dead_before(3) == std::vector<uint64_t>{1, 2});
   files.add_live(2, 10);

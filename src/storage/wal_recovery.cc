@@ -76,6 +76,10 @@ class Recovery {
     if (file == nullptr) return std::nullopt;
     TRY_ASSIGN(const View head, file->read(at.offset, kSlotHeaderBytes));
     Slot slot;
+    if (is_newer_slot_header(head))
+      return base::fail(base::ErrorCode::kCorrupt,
+                        fmt::format("{} at offset {}: written by a newer version of polylog; start that one",
+                                    WalFiles::name_of(at.file_seq), at.offset));
     if (!decode_slot_header(head, slot.header, slot.crc)) return std::nullopt;
     if (slot.header.position != at || slot.header.cell != cell_) return std::nullopt;
     TRY_ASSIGN(const View whole, file->read(at.offset, kSlotHeaderBytes + slot.header.body_bytes()));

@@ -18,7 +18,10 @@ constexpr size_t kGrowBytesMin = 4096;
 constexpr std::array<uint8_t, 8> kXerialMagic{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 constexpr size_t kXerialVersionsBytes = 8;
 
-// The output of a streaming library: grows by doubling, up to the cap.
+constexpr size_t kReserveAllFromBytes = 1024 * 1024;
+
+// The output of a streaming library: grows by doubling, up to the cap. From a megabyte on it reserves the cap at once: that
+// is address space only, where copying to ever larger blocks would hold two of them in memory.
 class Output {
  public:
   Output(std::vector<uint8_t>& out, size_t bytes_max, size_t packed_bytes) : out_(out), bytes_max_(bytes_max) {
@@ -30,6 +33,7 @@ class Output {
   bool is_full() const { return used_ == out_.size(); }
   bool grow() {
     if (out_.size() == bytes_max_) return false;
+    if (out_.size() >= kReserveAllFromBytes) out_.reserve(bytes_max_);
     out_.resize(std::min(bytes_max_, out_.size() * 2));
     return true;
   }

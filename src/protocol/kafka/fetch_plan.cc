@@ -99,6 +99,12 @@ int64_t FetchPlan::bytes_ready() const {
   return bytes;
 }
 
+size_t FetchPlan::bytes_held() const {
+  int64_t bytes = 0;
+  for (const FetchedPartition& partition : partitions_) bytes += partition.bytes;
+  return static_cast<size_t>(bytes);
+}
+
 FetchResponse::Partition FetchPlan::respond(const Call& call, FetchedPartition& partition, Budget& budget) const {
   FetchResponse::Partition reply{.partition_index = partition.index,
                                  .error_code = for_version(partition.error, ApiKey::kFetch, call.version()),

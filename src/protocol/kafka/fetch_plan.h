@@ -53,6 +53,7 @@ class FetchPlan {
   bool is_empty() const { return partitions_.empty(); }
   bool has_error() const;       // or a diverging epoch: the response must not wait
   int64_t bytes_ready() const;  // a partition's own limit counted
+  size_t bytes_held() const;    // in memory, whatever of it fits the response
   int64_t bytes_max() const { return bytes_max_; }
 
   Reply make_reply(const Call& call);

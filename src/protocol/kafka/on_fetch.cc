@@ -20,14 +20,20 @@
 namespace polylog::kafka {
 namespace {
 
+constexpr auto kRoomRetryEvery = std::chrono::milliseconds(10);
+
 class FetchCall final : public PendingCall {
  public:
   FetchCall(const Call& call, const FetchRequest& request)
       : call_(call),
         plan_(call, request),
+        reserved_(call.broker().egress()),
         bytes_min_(std::min<int64_t>(std::max(request.min_bytes, 0), plan_.bytes_max())),
         is_over_(request.max_wait_ms <= 0 || plan_.is_empty()) {}
-  ~FetchCall() override { call_.broker().loop().cancel(timer_); }
+  ~FetchCall() override {
+    call_.broker().loop().cancel(timer_);
+    call_.broker().loop().cancel(room_timer_);
+  }
 
   void run(int32_t max_wait_ms);
   void on_action(broker::Token token, broker::ActionBody&& body) override;
@@ -42,11 +48,14 @@ class FetchCall final : public PendingCall {
     bool is_reading = false;
     bool is_watched = false;  // by `token`
     bool has_news = false;    // the last read gave something: what comes after that is not watched
+    bool lacks_room = false;  // the last read asked for positions only: there was no memory for what it would load
   };
 
   void group_by_cell();
   void ask_epochs();
   void read(CellRead& cell, bool watch);
+  uint32_t reserve_bytes();
+  void wait_for_room();
   void on_read(CellRead& cell, broker::ReadDone&& done);
   void unwatch(CellRead& cell);
   void proceed();
@@ -55,11 +64,12 @@ class FetchCall final : public PendingCall {
 
   Call call_;
   FetchPlan plan_;
+  broker::EgressBudget::Share reserved_;  // for what is being read and what has been
   std::vector<CellRead> cells_;
   std::unordered_map<uint64_t, size_t> epoch_asked_;  // by token: the partition in the plan
   size_t reads_open_ = 0;
   int64_t bytes_min_;
-  io::TimerId timer_;
+  io::TimerId timer_, room_timer_;
   bool is_over_;  // the client waits no longer
   bool has_waited_ = false;
   bool is_answered_ = false;
@@ -110,9 +120,7 @@ void FetchCall::read(CellRead& cell, bool watch) {
   unwatch(cell);
   cell.has_news = false;
   cell.asked.clear();
-  broker::ReadRequest request{
-      .bytes_max = static_cast<uint32_t>(std::max<int64_t>(plan_.bytes_max() - plan_.bytes_ready(), 1)),
-      .watch = watch};
+  broker::ReadRequest request{.bytes_max = 0, .watch = watch};
   for (const size_t i : cell.partitions) {
     const FetchedPartition& partition = plan_.partitions()[i];
     if (!partition.wants_more() && !(partition.is_readable() && partition.start < 0)) continue;
@@ -122,12 +130,36 @@ void FetchCall::read(CellRead& cell, bool watch) {
                              .bytes_max = static_cast<uint32_t>(partition.bytes_max - partition.bytes)});
   }
   if (cell.asked.empty()) return;
+  request.bytes_max = reserve_bytes();
+  cell.lacks_room = request.bytes_max == 0;
   const broker::ReplyTo reply_to = call_.session().expect(shared_from_this(), Session::Answers::kMany);
   cell.token = reply_to.token;
   cell.is_reading = true;
   cell.is_watched = watch;
   ++reads_open_;
   call_.broker().submit(cell.cell, reply_to, std::move(request));
+}
+
+// 0: slow readers hold all the memory there is for replies.
+uint32_t FetchCall::reserve_bytes() {
+  const auto wanted = static_cast<size_t>(std::max<int64_t>(plan_.bytes_max() - plan_.bytes_ready(), 1));
+  const size_t bytes = std::min(wanted, call_.broker().egress().room());
+  reserved_.set(reserved_.bytes() + bytes);
+  return static_cast<uint32_t>(bytes);
+}
+
+void FetchCall::wait_for_room() {
+  const bool lacks = std::ranges::any_of(cells_, &CellRead::lacks_room);
+  if (!lacks || room_timer_.value != 0) return;
+  io::Loop& loop = call_.broker().loop();
+  room_timer_ = loop.call_at(loop.now() + kRoomRetryEvery, [weak = weak_from_this()] {
+    const auto self = std::static_pointer_cast<FetchCall>(weak.lock());
+    if (self == nullptr || self->is_answered_) return;
+    self->room_timer_ = {};
+    for (CellRead& cell : self->cells_)
+      if (cell.lacks_room && !cell.is_reading) self->read(cell, false);
+    self->proceed();
+  });
 }
 
 void FetchCall::unwatch(CellRead& cell) {
@@ -161,12 +193,14 @@ void FetchCall::on_read(CellRead& cell, broker::ReadDone&& done) {
     cell.has_news |= !done.items[i].batches.empty();
     plan_.take(plan_.partitions()[cell.asked[i]], std::move(done.items[i]));
   }
+  if (reads_open_ == 0) reserved_.set(plan_.bytes_held());
 }
 
 void FetchCall::proceed() {
   if (is_answered_ || reads_open_ > 0 || !epoch_asked_.empty()) return;
   if (must_answer()) return answer();
   has_waited_ = true;
+  wait_for_room();
   for (CellRead& cell : cells_) {
     if (cell.has_news || !cell.is_watched) read(cell, true);
   }
@@ -182,6 +216,7 @@ void FetchCall::answer() {
   is_answered_ = true;
   call_.session().note_fetch(has_waited_);
   for (CellRead& cell : cells_) unwatch(cell);
+  reserved_.set(0);  // the session counts the reply from here on
   call_.send(plan_.make_reply(call_));
 }
 

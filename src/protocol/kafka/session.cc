@@ -48,6 +48,7 @@ void Session::on_open(io::Connection& connection) {
 }
 
 void Session::on_closed(std::string_view) {
+  egress_watch_.reset();
   connection_ = nullptr;
   closing_ = true;
   if (id_.number != 0) broker_.remove_session(std::exchange(id_, {}));
@@ -115,8 +116,10 @@ void Session::fill(uint64_t slot, Reply reply) {
   CHECK(!filled.filled, "a call is answered once");
   filled.reply = std::move(reply);
   filled.filled = true;
-  held_reply_bytes_ += filled.reply.size_bytes();
+  const size_t reply_bytes = filled.reply.size_bytes();
+  held_reply_bytes_ += reply_bytes;
   if (slot == first_slot_) answer_filled();
+  note_egress(reply_bytes);
   update_reading();
 }
 
@@ -137,6 +140,14 @@ void Session::answer_filled() {
     first_ = 0;
   }
   connection_->flush_at_turn_end();
+}
+
+void Session::note_egress(size_t reply_bytes) {
+  if (!egress_watch_) {
+    if (reply_bytes < EgressWatch::kReplyBytesMin) return;
+    egress_watch_ = std::make_unique<EgressWatch>(broker_.loop(), broker_.egress(), *connection_);
+  }
+  egress_watch_->note(held_reply_bytes_);
 }
 
 void Session::write(Reply& reply) {

@@ -26,6 +26,7 @@
 #include "broker/session.h"
 #include "io/net.h"
 #include "protocol/kafka/config.h"
+#include "protocol/kafka/egress_watch.h"
 #include "protocol/kafka/wire.h"
 
 namespace polylog::kafka {
@@ -162,6 +163,7 @@ class Session final : public io::Handler, public broker::Session {
   uint64_t open_slot(bool is_fetch);
   void answer_filled();
   void write(Reply& reply);
+  void note_egress(size_t reply_bytes);
   void update_reading();
   bool must_pause() const;
   bool is_open() const { return connection_ != nullptr && !closing_; }
@@ -177,6 +179,7 @@ class Session final : public io::Handler, public broker::Session {
   size_t first_ = 0;
   uint64_t first_slot_ = 0;  // the name of slots_[first_]
   size_t held_reply_bytes_ = 0;
+  std::unique_ptr<EgressWatch> egress_watch_;  // of a connection that has had large replies
   uint16_t open_fetches_ = 0;
   bool producing_ = false;
   bool fetches_wait_ = false;

@@ -1,0 +1,40 @@
+#include "protocol/kafka/egress_watch.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace polylog::kafka {
+namespace {
+
+constexpr auto kLookEvery = std::chrono::milliseconds(250);
+constexpr auto kStalledMax = std::chrono::seconds(5);
+
+}  // namespace
+
+// A peer that reads has it all by the next turn, before the first look.
+void EgressWatch::note(size_t held_bytes) {
+  held_bytes_ = held_bytes;
+  share_.set(held_bytes_ + connection_.out().queued_bytes());
+  if (timer_.value != 0 || share_.bytes() == 0) return;
+  progress_at_ = loop_.now();
+  queued_bytes_seen_ = 0;
+  timer_ = loop_.call_at(loop_.now(), [this] { look(); });
+}
+
+void EgressWatch::look() {
+  timer_ = {};
+  const size_t queued_bytes = connection_.out().queued_bytes();
+  share_.set(held_bytes_ + queued_bytes);
+  if (share_.bytes() == 0) return;
+  if (queued_bytes != queued_bytes_seen_ || queued_bytes == 0) progress_at_ = loop_.now();
+  queued_bytes_seen_ = queued_bytes;
+  if (budget_.is_short() && loop_.now() - progress_at_ >= kStalledMax) {
+    base::log_warn("kafka", fmt::format("closing the connection of {}: it reads nothing, and memory for replies is short",
+                                        connection_.peer()));
+    return connection_.close_now();
+  }
+  timer_ = loop_.call_at(loop_.now() + kLookEvery, [this] { look(); });
+}
+
+}  // namespace polylog::kafka
