@@ -49,7 +49,7 @@ CellEngine::CellEngine(Broker& broker, Options options)
       cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
       groups_(*this, options.groups, std::move(options.new_id)),
-      parked_bytes_max_(options.cell.undurable_bytes_max / 2) {}
+      parked_bytes_max_(options.cell.undurable_bytes_max) {}
 
 CellEngine::~CellEngine() = default;
 
@@ -551,7 +551,7 @@ void CellEngine::on_space_change(bool) {
 
 void CellEngine::update_pressure() {
   if (!opened_) return;
-  const bool pressured = cell_.overloaded();
+  const bool pressured = cell_.overloaded() || !parked_.empty();
   const bool full = cell_.disk_full();
   if (pressured == pressured_ && full == full_) return;
   pressured_ = pressured;

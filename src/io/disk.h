@@ -41,7 +41,7 @@ class Disk {
   virtual ~Disk() = default;
   virtual base::Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   virtual base::Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
-  virtual base::Result<> make_directory(const std::string& path) = 0;                     // and its parents; existing is fine
+  virtual base::Result<> make_directory(const std::string& path) = 0;  // and its parents, durably; existing is fine
   virtual base::Result<> rename(const std::string& from, const std::string& to) = 0;      // atomic; durable after sync_directory
   virtual base::Result<> remove(const std::string& path) = 0;
   virtual base::Result<> sync_directory(const std::string& path) = 0;

@@ -179,6 +179,12 @@ class PosixFile final : public File {
   bool buffered_writes_ = false, direct_writes_ = false;
 };
 
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 Result<int> open_fd(const std::string& path, int flags) {
   const int fd = uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0640); });
   if (fd < 0) return fail("cannot open", path, errno);
@@ -224,7 +230,9 @@ Result<std::vector<std::string>> PosixDisk::list(const std::string& directory) {
 Result<> PosixDisk::make_directory(const std::string& path) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
-    if (mkdir(part.c_str(), 0750) != 0 && errno != EEXIST) return fail("cannot create directory", part, errno);
+    const bool made = mkdir(part.c_str(), 0750) == 0;
+    if (!made && errno != EEXIST) return fail("cannot create directory", part, errno);
+    if (made) TRY(sync_directory(parent_of(part)));  // else a power cut takes it, and all that lies in it, away
     if (end == std::string::npos) break;
   }
   struct stat status{};

@@ -17,6 +17,7 @@ constexpr base::Duration kHandshakeMax = seconds(10);
 constexpr base::Duration kRefusedLoginWait = seconds(3);
 constexpr base::Duration kCloseOkMax = seconds(5);
 constexpr base::Duration kRetryEvery = milliseconds(200);
+constexpr base::Duration kNextTurn = std::chrono::microseconds(1);  // a turn has one time
 constexpr uint32_t kFrameBytesMaxBeforeOpen = 16 * base::limits::kKiB;
 constexpr int64_t kHeartbeatTicksPerPeriod = 2;
 constexpr uint8_t kSilentTicksMax = 4;                       // two periods
@@ -310,7 +311,8 @@ bool Session::output_is_long() const { return connection_->out().queued_bytes() 
 // The connection tells of drained output only if some was left at a turn's end, so a turn later is looked at as well.
 void Session::tell_output_room() {
   if (std::exchange(room_wanted_, true)) return;
-  room_timer_ = broker_.loop().call_at(broker_.loop().now(), [this] {
+  // A timer that is due now could fire within this turn, before anything was sent; nobody would look again.
+  room_timer_ = broker_.loop().call_at(broker_.loop().now() + kNextTurn, [this] {
     if (!output_is_long()) on_drained();
   });
 }

@@ -7,6 +7,7 @@
 namespace polylog::kafka {
 namespace {
 
+constexpr auto kNextTurn = std::chrono::microseconds(1);  // a timer due now could fire before anything was sent
 constexpr auto kLookEvery = std::chrono::milliseconds(250);
 constexpr auto kStalledMax = std::chrono::seconds(5);
 
@@ -19,7 +20,7 @@ void EgressWatch::note(size_t held_bytes) {
   if (timer_.value != 0 || share_.bytes() == 0) return;
   progress_at_ = loop_.now();
   queued_bytes_seen_ = 0;
-  timer_ = loop_.call_at(loop_.now(), [this] { look(); });
+  timer_ = loop_.call_at(loop_.now() + kNextTurn, [this] { look(); });
 }
 
 void EgressWatch::look() {
