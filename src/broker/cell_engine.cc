@@ -49,7 +49,7 @@ CellEngine::CellEngine(Broker& broker, Options options)
       cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
       groups_(*this, options.groups, std::move(options.new_id)),
-      parked_bytes_max_(options.cell.undurable_bytes_max) {}
+      parked_bytes_max_(options.cell.undurable_bytes_max / 2) {}
 
 CellEngine::~CellEngine() = default;
 

@@ -51,7 +51,7 @@ base::Result<std::unique_ptr<Node>> Node::start(const Config& config) {
 base::Result<> Node::open() {
   const MemoryShares shares = shares_of(memory_bytes_max_of(config_, machine_memory_bytes()));
   cores_ = std::make_unique<io::CoreGroup>(
-      io::CoreGroup::Options{.cores = config_.cores, .input_bytes_max = shares.ingress_bytes});
+      io::CoreGroup::Options{.cores = config_.cores, .input_bytes_max = shares.ingress_bytes / 2});
   const uint32_t cells_wanted = config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
   TRY_ASSIGN(DataDir dir, DataDir::open(disk_, config_.data_dir, cells_wanted));
   dir_ = std::make_unique<DataDir>(std::move(dir));
@@ -89,7 +89,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .reserve_bytes = reserve / dir_->cells(),
           .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
-          .undurable_bytes_max = shares.ingress_bytes / dir_->cells(),
+          .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
           .durability = config_.durability == Durability::kCommit ? storage::Durability::kCommit
                                                                   : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};

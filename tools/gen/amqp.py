@@ -185,9 +185,25 @@ def id_source(methods):
     return "\n".join(out)
 
 
+def field_names(methods):
+    out = [NOTICE, "// For tests only: all methods by name, and visit_named(f, method), which calls f(name, field) for every field.",
+           "#pragma once\n", '#include "protocol/amqp/gen/methods.h"\n']
+    rows = ["#define POLYLOG_AMQP_METHODS(X)", *(f"  X({pascal(method.name)})" for method in methods)]
+    width = max(map(len, rows)) + 1
+    out += [*(f"{row:<{width}}\\" for row in rows[:-1]), rows[-1], "", "namespace polylog::amqp {\n"]
+    for method in methods:
+        start = f"void visit_named(auto&{' f' if method.fields else ''}, {pascal(method.name)}&"
+        if method.fields:
+            out += [f"{start} m) {{", *(f'  f("{snake(name)}", m.{snake(name)});' for name, _ in method.fields), "}"]
+        else:
+            out.append(f"{start}) {{}}")
+    return "\n".join(out + ["\n}  // namespace polylog::amqp\n"])
+
+
 def outputs():
     methods = read_spec()
-    files = {"method_id.h": id_header(methods), "method_id.cc": id_source(methods)}
+    files = {"method_id.h": id_header(methods), "method_id.cc": id_source(methods),
+             "field_names.h": field_names(methods)}
     for group, classes in GROUPS.items():
         chosen = [method for method in methods if method.class_name in classes]
         files[f"{group}.h"] = header(chosen)
