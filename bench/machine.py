@@ -1,0 +1,83 @@
+"""Rows that compare polylog with the machine itself: the raw disk, the raw socket, the least possible log server.
+
+`client` of a row here holds two option sets: `limit` for bench_machine and `load` for bench_wire.
+"""
+
+import functools
+
+from brokers import Polylog
+from measure import load, program
+from rows import CPU, HIGHER, LOWER, P50, RATE, Goal, Row
+
+LOG_16x64 = {"connections": 16, "window": 64, "size": 100}
+BATCHES_16x64 = {"mode": "produce", "connections": 16, "window": 1, "partitions": 1, "records": 64, "size": 100}
+
+
+def rounds(partitions):
+    """One request is one round: a batch of 16 KiB for each partition."""
+    return Row(
+        f"P5-{partitions}", f"{partitions} partitions, a batch of 16 KiB each, durable / one raw shared log",
+        {"limit": {"what": "commits", "size": 16_384, "parts": partitions},
+         "load": {"mode": "produce", "connections": 1, "window": 2, "partitions": partitions, "records": 16,
+                  "size": 1000}},
+        (Goal(RATE, HIGHER, 0.5, 0.8),), {"per_request": True}, "rounds/s")
+
+
+ROWS = (
+    Row("P1", "100 B in batches of 64, interval durability / append-and-acknowledge server on the page cache",
+        {"limit": {"what": "log", "durable": 0, **LOG_16x64}, "load": BATCHES_16x64},
+        (Goal(CPU, LOWER, 2.5, 1.5),), {"durability": "interval"}),
+    Row("P3", "100 B in batches of 64, durable / append-and-acknowledge server with fdatasync",
+        {"limit": {"what": "log", "durable": 1, **LOG_16x64}, "load": BATCHES_16x64},
+        (Goal(RATE, HIGHER, 0.35, 0.7),)),
+    Row("P4", "requests of 4 KiB, 4 in flight / raw commits of 4 KiB",
+        {"limit": {"what": "commits", "size": 4096},
+         "load": {"mode": "produce", "connections": 1, "window": 4, "partitions": 1, "records": 1, "size": 4000}},
+        (Goal(RATE, HIGHER, 0.7, 0.9),), {"per_request": True}, "commits/s"),
+    rounds(16),
+    rounds(64),
+    Row("P8-file", "catch-up reads of 1 MiB batches / raw sendfile",
+        {"limit": {"what": "sendfile", "chunk": 1 << 20},
+         "load": {"mode": "fetch", "batch": 1 << 20, "fill_mib": 1024}},
+        (Goal(RATE, HIGHER, 0.5, 0.8),), {}, "bytes/s"),
+    Row("P8-tail", "the newest batch of 256 KiB / raw send of a hot buffer",
+        {"limit": {"what": "send", "chunk": 256 << 10},
+         "load": {"mode": "fetch", "batch": 256 << 10, "fill_mib": 16, "tail": 1}},
+        (Goal(RATE, HIGHER, 0.5, 0.8),), {}, "bytes/s"),
+    Row("P10", "what durability adds to p50 at 5,000/s of 1 KiB / p50 of a raw commit",
+        {"limit": {"what": "commits", "size": 4096}, "load": {"size": 1024, "rate": 5000, "linger": 0}},
+        (Goal(P50, LOWER, 2.0, 1.4),), {"durability": "difference"}),
+)
+
+
+def runs_of(row, options, settings):
+    """What makes one measurement of the machine and one of polylog; None for a side left out."""
+    run_polylog = difference if row.peer.get("durability") == "difference" else load_wire
+    return (None if options.only == "polylog" else functools.partial(limit, row, settings),
+            None if options.only == "peer" else functools.partial(run_polylog, row, options, settings))
+
+
+def limit(row, settings):
+    fixed = {"dir": settings.data, "secs": settings.seconds, "cpu": settings.server_cpu,
+             "client_cpu": settings.client_cpu}
+    return program(settings, "machine", {**row.client["limit"], **fixed}, settings.seconds + 60)
+
+
+def start(options, settings, durability):
+    return lambda: Polylog(settings.data / "polylog", settings.server_cpu, options.binary, durability)
+
+
+def load_wire(row, options, settings):
+    durability = row.peer.get("durability", "commit")
+    figures = load(settings, "wire", start(options, settings, durability), row.client["load"])
+    if row.peer.get("per_request"):
+        figures["rate"] /= figures["records_per_request"]
+    return figures
+
+
+def difference(row, options, settings):
+    """p50 of the durable broker less p50 of the same broker when it does not wait for the disk."""
+    p50 = {durability: load(settings, "kafka", start(options, settings, durability), row.client["load"])["p50_us"]
+           for durability in ("commit", "interval")}
+    return {"p50_us": max(0.0, p50["commit"] - p50["interval"]), "p50_commit_us": p50["commit"],
+            "p50_interval_us": p50["interval"], "rate": row.client["load"]["rate"]}
