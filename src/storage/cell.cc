@@ -12,6 +12,7 @@ namespace polylog::storage {
 namespace {
 
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
+constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
 constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
@@ -299,6 +300,7 @@ void Cell::drop(const base::PartitionKey& key) {
     encode(payload, DropMutation{key});
     log(MutationType::kDrop, payload.view());
     count_live(partition.all_pieces(), -1);
+    space_freed_ = true;
   }
   forget(partition);
   partitions_.erase(found);
@@ -422,7 +424,9 @@ void Cell::arm_witness() {
   sync_count_at_arm_ = wal_->sync_count();
   options_.loop.call_at(options_.loop.now() + kWitnessAfter, [this] {
     witness_armed_ = false;
-    if (failed_ || witness_written_) return;
+    if (failed_) return;
+    consider_checkpoint();  // one that had to wait its turn
+    if (witness_written_) return;
     if (wal_->idle() && wal_->sync_count() == sync_count_at_arm_) {
       witness_written_ = true;
       wal_->write_witness();
@@ -438,8 +442,10 @@ void Cell::consider_checkpoint() {
   if (round_ || options_.loop.now() < next_checkpoint_) return;
   const bool due = wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
                    wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
-  const bool starving = disk_full() && !files_.dead_before(files_.current()).empty();
-  if (due || starving) checkpoint([](base::Result<>) {});
+  // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
+  const bool releasable = (space_freed_ || disk_full()) && !files_.dead_before(files_.current()).empty();
+  if (releasable) next_checkpoint_ = options_.loop.now() + kReleaseInterval;
+  if (due || releasable) checkpoint([](base::Result<>) {});
 }
 
 void Cell::checkpoint(std::function<void(base::Result<>)> done) {
@@ -448,6 +454,7 @@ void Cell::checkpoint(std::function<void(base::Result<>)> done) {
     round_->waiting.push_back(std::move(done));
     return;
   }
+  space_freed_ = false;
   round_ = std::make_unique<Round>();
   round_->waiting.push_back(std::move(done));
   checkpoint_wal_bytes_ = wal_->written_bytes();

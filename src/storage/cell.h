@@ -183,6 +183,7 @@ class Cell {
   Lsn highest_restored_stamp_;  // of the checkpoint that was loaded
   base::WallTime newest_leader_ts_;
   bool failed_ = false;
+  bool space_freed_ = false;  // a partition was dropped since the last checkpoint began
   bool interval_armed_ = false;
   bool witness_armed_ = false;
   bool witness_written_ = false;

@@ -134,10 +134,10 @@ size_t Session::on_greeting(base::View bytes) {
     case Greeting::kAmqp10: out().write(protocol_header_10_sasl()); break;
     case Greeting::kAmqp10Tls:
     case Greeting::kAmqp10Sasl:
-    case Greeting::kAmqpUnknown: out().write(protocol_header_091()); break;
+    case Greeting::kAmqpUnknown:
     case Greeting::kHttp:
     case Greeting::kTls:
-    case Greeting::kOther: break;
+    case Greeting::kOther: out().write(protocol_header_091()); break;
   }
   base::log_warn("amqp",
                  fmt::format("peer={} speaks {} on the AMQP 0-9-1 port", connection_->peer(), name_of(greeting)));

@@ -1,0 +1,155 @@
+"""The clients of the conformance run: how each is installed, and the command of its suite (the broker's address follows)."""
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+HERE = Path(__file__).resolve().parent
+SLF4J_VERSION = "1.7.36"
+INSTALL_SECONDS_MAX = 600
+WHY_CHARACTERS_MAX = 300
+
+
+class Unavailable(Exception):
+    """The client cannot be had here; says why."""
+
+
+@dataclass
+class Client:
+    name: str
+    version: str
+    listener: str
+    install: Callable  # (directory for what is installed) -> command
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Unavailable(f"{program} is not installed")
+
+
+def install_run(command, **options):
+    """Runs a package client or a compiler; what it cannot do makes the client unavailable."""
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              timeout=INSTALL_SECONDS_MAX, **options)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{command[0]} took longer than {INSTALL_SECONDS_MAX} s") from None
+    if done.returncode != 0:
+        lines = (done.stdout + done.stderr).splitlines()
+        lines = [line for line in lines if "ERROR" in line] or [line for line in lines if "rror" in line] or lines[-1:] or ["failed"]
+        raise Unavailable(f"{Path(str(command[0])).name}: {lines[0]}"[:WHY_CHARACTERS_MAX])
+
+
+def compile_run(command, **options):
+    """Compiles a suite: that it does not compile is a fault of the suite, not of the client."""
+    subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL, **options)
+
+
+# ---- Go: one module, one program a client; its go.mod holds the versions
+
+def go_version(module):
+    for line in (HERE / "go/go.mod").read_text().splitlines():
+        words = line.removeprefix("require ").split()
+        if words and words[0] == module:
+            return words[1].removeprefix("v")
+    raise KeyError(module)
+
+
+def go(program):
+    def install(out):
+        need("go")
+        install_run(["go", "mod", "download"], cwd=HERE / "go")
+        binary = out / "go" / program
+        compile_run(["go", "build", "-o", binary, f"./{program}"], cwd=HERE / "go")
+        return [binary]
+    return install
+
+
+# ---- Java: the jars of a suite beside each other in a directory of their own
+
+def java_libs(libs, artifacts):
+    need("mvn")
+    if (libs / "complete").exists():
+        return
+    for group, artifact, version in artifacts:
+        install_run(["mvn", "-q", "-B", "-f", HERE / "java/pom.xml", f"-Dclient.group={group}", f"-Dclient.artifact={artifact}",
+                     f"-Dclient.version={version}", f"-Dslf4j.version={SLF4J_VERSION}", "dependency:copy-dependencies",
+                     f"-DoutputDirectory={libs}"])
+    (libs / "complete").touch()
+
+
+def java(suite, sources, *artifacts):
+    def install(out):
+        need("java")
+        need("javac")
+        home = out / "java" / f"{suite}-{artifacts[0][2]}"
+        java_libs(home / "libs", artifacts)
+        classes = home / "classes"
+        shutil.rmtree(classes, ignore_errors=True)
+        compile_run(["javac", "-nowarn", "-encoding", "UTF-8", "-d", classes, "-cp", home / "libs/*",
+                     *(HERE / "java" / f"{source}.java" for source in sources)], stderr=subprocess.DEVNULL)
+        return ["java", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dfile.encoding=UTF-8", "-cp",
+                f"{classes}:{home}/libs/*", suite]
+    return install
+
+
+def kafka_clients(version):
+    return Client(f"kafka-clients-{version[0]}", version, "kafka",
+                  java("KafkaSuite", ["Checks", "Kafka", "KafkaSuite", "GroupMember", "GroupChecks", "AdminChecks"],
+                       ("org.apache.kafka", "kafka-clients", version)))
+
+
+def kafka_tools(version):
+    return Client("kafka-tools", version, "kafka",
+                  java("ToolsSuite", ["Checks", "ToolsSuite"], ("org.apache.kafka", "kafka-tools", version),
+                       ("org.apache.kafka", "kafka_2.13", version)))
+
+
+# ---- Python and Node
+
+def python(package, version, suite):
+    def install(out):
+        venv = out / f"venv-{package}-{version}"
+        if not (venv / "complete").exists():
+            install_run([sys.executable, "-m", "venv", venv])
+            install_run([venv / "bin/pip", "install", "-q", "--disable-pip-version-check", f"{package}=={version}"])
+            (venv / "complete").touch()
+        return [venv / "bin/python", HERE / "python" / suite]
+    return install
+
+
+def node(package, version, suite, **environment):
+    def install(out):
+        need("npm")
+        home = out / f"node-{package.split('/')[-1]}-{version}"
+        if not (home / "complete").exists():
+            home.mkdir(parents=True, exist_ok=True)
+            (home / "package.json").write_text('{"private": true}\n')
+            try:
+                install_run(["npm", "install", "--prefix", home, "--no-audit", "--no-fund", "--loglevel=error",
+                             f"{package}@{version}"], env={**os.environ, **environment})
+            except Unavailable as error:
+                raise Unavailable(f"its native part could neither be downloaded nor built: {error}") from None
+            (home / "complete").touch()
+        return ["node", HERE / "node" / suite, home]
+    return install
+
+
+CLIENTS = [
+    kafka_clients("4.3.1"),
+    Client("franz-go", go_version("github.com/twmb/franz-go"), "kafka", go("franz")),
+    Client("amqp091-go", go_version("github.com/rabbitmq/amqp091-go"), "amqp", go("amqp091")),
+    Client("sarama", go_version("github.com/IBM/sarama"), "kafka", go("sarama")),
+    Client("kafka-go", go_version("github.com/segmentio/kafka-go"), "kafka", go("kafkago")),
+    kafka_clients("3.9.2"),
+    kafka_tools("4.3.1"),
+    Client("amqp-client", "5.28.0", "amqp",
+           java("AmqpSuite", ["Checks", "AmqpSuite"], ("com.rabbitmq", "amqp-client", "5.28.0"))),
+    Client("confluent-kafka", "2.16.1", "kafka", python("confluent-kafka", "2.16.1", "confluent_suite.py")),
+    Client("confluent-kafka-javascript", "1.10.1", "kafka",
+           # When its prebuilt binary cannot be had it is built, with the libraries of this machine.
+           node("@confluentinc/kafka-javascript", "1.10.1", "confluent_suite.mjs", CKJS_LINKING="dynamic")),
+]
