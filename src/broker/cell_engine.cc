@@ -480,6 +480,11 @@ void CellEngine::gate(base::Lsn after, std::variant<Action, io::Task> what) {
   // Behind whatever waits already, so that answers keep the order of the questions.
   if (!gated_.empty()) after = std::max(after, gated_.back().after);
   if (gated_.empty() && after <= cell_.committed_lsn()) return release(std::move(what));
+  const Action* action = std::get_if<Action>(&what);
+  if (action == nullptr || !std::holds_alternative<SettleDone>(action->body)) {
+    someone_waits_ = true;
+    arm_turn_end();
+  }
   gated_.push_back({after, std::move(what)});
 }
 
@@ -576,7 +581,8 @@ void CellEngine::end_turn() {
       if (Queue* queue = find_queue(key)) queue->pump();
   }
   turn_end_armed_ = false;  // pumping armed it again; what it staged goes out with this turn
-  if (opened_) cell_.end_turn();
+  using Wait = storage::Cell::Wait;
+  if (opened_) cell_.end_turn(std::exchange(someone_waits_, false) ? Wait::kSomeone : Wait::kNobody);
   update_pressure();
   update_metrics();
 }

@@ -132,6 +132,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   size_t parked_bytes_ = 0;
   const size_t parked_bytes_max_;
   bool opened_ = false;
+  bool someone_waits_ = false;  // for what this turn staged; a confirmation that acks are durable can wait a moment
   bool turn_end_armed_ = false;
   bool pressured_ = false, full_ = false;
   io::TimerId group_timer_;

@@ -12,6 +12,7 @@ namespace polylog::storage {
 namespace {
 
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
+constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what nobody waits for may stay
 constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
 constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
@@ -336,14 +337,17 @@ void Cell::keep_in_tail(Partition& partition, Offset base_offset, size_t bytes) 
 
 // --- committing
 
-void Cell::end_turn() {
+void Cell::end_turn(Wait wait) {
   if (failed_) return;
   witness_written_ = false;
-  if (options_.durability == Durability::kCommit) {
+  if (options_.durability == Durability::kInterval) {
+    if (wal_->undurable_bytes() > 0) wal_->seal();  // full slots leave at once, so that memory stays bounded
+    seal_after(options_.durability_interval);
+    commit(appended_lsn());
+  } else if (wait == Wait::kSomeone) {
     wal_->seal();
   } else {
-    seal_by_interval();
-    commit(appended_lsn());
+    seal_after(kNobodyWaits);
   }
   arm_witness();
   consider_checkpoint();
@@ -355,12 +359,10 @@ void Cell::on_durable(Lsn durable) {
   commit(durable);
 }
 
-// Full slots leave at once, so that memory stays bounded; the rest waits for the timer.
-void Cell::seal_by_interval() {
-  if (wal_->undurable_bytes() > 0) wal_->seal();
+void Cell::seal_after(base::Duration delay) {
   if (interval_armed_) return;
   interval_armed_ = true;
-  options_.loop.call_at(options_.loop.now() + options_.durability_interval, [this] {
+  options_.loop.call_at(options_.loop.now() + delay, [this] {
     interval_armed_ = false;
     if (!failed_) wal_->seal();
   });

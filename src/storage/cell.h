@@ -118,7 +118,10 @@ class Cell {
   void load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done);
 
   // --- life
-  void end_turn();                       // closes and sends what was staged; call at each turn's end that staged something
+// Closes and sends what was staged; call at each turn's end that staged something. Where nobody waits for it, it may
+  // leave a moment later, with what others stage meanwhile: a sync saved.
+  enum class Wait : uint8_t { kSomeone, kNobody };
+  void end_turn(Wait wait = Wait::kSomeone);
   void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
   bool checkpointing() const { return round_ != nullptr; }
   const Wal& wal() const { return *wal_; }
@@ -158,7 +161,7 @@ class Cell {
   void append_in_memory(Partition& partition, const BatchInfo& info, View bytes, Appended& appended);
   base::Result<std::vector<Piece>> write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,
                                                 uint32_t& crc, size_t mutation_bytes);
-  void seal_by_interval();
+  void seal_after(base::Duration delay);
   void arm_witness();
   void consider_checkpoint();
   void checkpoint_step();
@@ -184,7 +187,7 @@ class Cell {
   base::WallTime newest_leader_ts_;
   bool failed_ = false;
   bool space_freed_ = false;  // a partition was dropped since the last checkpoint began
-  bool interval_armed_ = false;
+  bool interval_armed_ = false;  // a seal is due by timer
   bool witness_armed_ = false;
   bool witness_written_ = false;
   uint64_t sync_count_at_arm_ = 0;

@@ -100,6 +100,7 @@ Lsn Wal::add_mutation(const Mutation& mutation) {
 }
 
 void Wal::close() {
+  someone_waits_ = false;
   SlotHeader header;
   header.kind = open_->kind;
   header.cell = options_.cell;
@@ -138,10 +139,14 @@ void Wal::close() {
 }
 
 void Wal::seal() {
-  if (failed_) return;
-  // While a sync runs, the open slot goes on collecting: that is the group commit.
-  if (in_flight_ > 0) return;
-  if (open_) close();
+  someone_waits_ = true;
+  send_when_idle();
+}
+
+// While a sync runs, the open slot goes on collecting: that is the group commit.
+void Wal::send_when_idle() {
+  if (failed_ || in_flight_ > 0) return;
+  if (open_ && someone_waits_) close();
   submit();
 }
 
@@ -207,7 +212,7 @@ void Wal::written(const base::Result<>& result, const GroupEnd& end) {
   durable_seq_ = end.seq;
   durable_lsn_ = end.lsn;
   durable_end_ = end.position;
-  seal();  // first the next group, then the answers: the disk does not wait for them
+  send_when_idle();  // first the next group, then the answers: the disk does not wait for them
   options_.on_durable(end.lsn);
 }
 

@@ -67,7 +67,9 @@ class Wal {
   Added add_batch(View bytes);
   Lsn add_mutation(const Mutation& mutation);
 
-  void seal();                     // call once a turn
+  // Call at a turn's end when someone waits for what was added. What nobody waits for may stay in the open slot, to leave
+  // with the next that matters.
+  void seal();
   void write_witness();            // an empty slot; only when nothing is open or in flight
   Lsn next_lsn() const { return next_lsn_; }
   Lsn durable_lsn() const { return durable_lsn_; }
@@ -107,6 +109,7 @@ class Wal {
 
   bool open(bool may_use_reserve);
   void close();
+  void send_when_idle();
   void submit();
   struct GroupEnd {
     SlotSeq seq;
@@ -136,6 +139,7 @@ class Wal {
   uint64_t written_bytes_ = 0;
   uint64_t mutation_bytes_total_ = 0;
   uint64_t sync_count_ = 0;
+  bool someone_waits_ = false;  // for the open slot
   bool failed_ = false;
   TailArena arena_;
   std::unique_ptr<io::Worker> worker_;
