@@ -25,6 +25,8 @@ class File {
   virtual base::Result<> sync_data() = 0;  // fdatasync: durable when it returns. After an error the file is not to be trusted.
   virtual base::Result<uint64_t> size() = 0;
   virtual base::Result<> truncate(uint64_t size) = 0;
+  // Writes zeros up to `size`, in small steps with pauses: who syncs other files of the disk meanwhile hardly notices.
+  virtual base::Result<> fill_with_zeros(uint64_t size) = 0;
   // Makes the file at least `size` bytes long with blocks reserved on disk: later writes within it need no space.
   virtual base::Result<> allocate(uint64_t size) = 0;
 };

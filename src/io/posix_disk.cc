@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 namespace polylog::io {
 
@@ -24,6 +26,8 @@ using base::Result;
 constexpr size_t kPiecesPerCallMax = 1024;  // IOV_MAX
 constexpr size_t kDirectAlignBytes = 4096;
 constexpr size_t kStagingBytes = 1 << 20;
+constexpr size_t kZeroStepBytes = 256 << 10;
+constexpr auto kZeroPause = std::chrono::microseconds(250);  // 64 MiB take about a tenth of a second
 
 std::unexpected<base::Error> fail(std::string_view what, const std::string& path, int error) {
   ErrorCode code = ErrorCode::kIo;
@@ -121,6 +125,16 @@ class PosixFile final : public File {
   Result<> truncate(uint64_t size) override {
     if (uninterrupted([&] { return ftruncate(fd_, static_cast<off_t>(size)); }) != 0) {
       return fail("cannot truncate", path_, errno);
+    }
+    return {};
+  }
+
+  Result<> fill_with_zeros(uint64_t size) override {
+    const std::vector<uint8_t> zeros(std::min<uint64_t>(kZeroStepBytes, size));
+    for (uint64_t at = 0; at < size; at += zeros.size()) {
+      const base::View step = base::View(zeros).first(std::min<uint64_t>(zeros.size(), size - at));
+      TRY(write_at({&step, 1}, at));
+      std::this_thread::sleep_for(kZeroPause);
     }
     return {};
   }

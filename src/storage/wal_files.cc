@@ -13,44 +13,25 @@ namespace {
 
 constexpr auto kRetryWhenFull = std::chrono::seconds(1);
 constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
-constexpr size_t kZeroStepBytes = base::limits::kMiB;
-
-base::Result<> fill_with_zeros(io::Disk& disk, const std::string& path, uint64_t bytes) {
-  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kLog));
-  const std::vector<uint8_t> zeros(std::min<uint64_t>(kZeroStepBytes, bytes));
-  for (uint64_t at = 0; at < bytes; at += zeros.size()) {
-    const base::View step = base::View(zeros).first(std::min<uint64_t>(zeros.size(), bytes - at));
-    if (auto written = file->write_at({&step, 1}, at); !written) {
-      std::ignore = disk.remove(path);
-      return written;
-    }
-  }
-  return file->sync_data();
-}
-
-base::Result<> allocate_only(io::Disk& disk, const std::string& path, uint64_t bytes) {
-  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kLog));
-  if (auto allocated = file->allocate(bytes); !allocated) {
-    std::ignore = disk.remove(path);
-    return allocated;
-  }
-  return file->sync_data();
-}
 
 enum class Effort {
   kZeroed,     // commits cost half as much in blocks that were written before
   kAllocated,  // at once, for a WAL that fills files faster than they can be zeroed
 };
 
+base::Result<> make_empty(io::Disk& disk, const std::string& path, uint64_t bytes, Effort effort) {
+  TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kLog));
+  const auto made = effort == Effort::kZeroed ? file->fill_with_zeros(bytes) : file->allocate(bytes);
+  if (made) return file->sync_data();
+  std::ignore = disk.remove(path);
+  return made;
+}
+
 // A file that exists under its final name only when it is complete.
 base::Result<std::unique_ptr<io::File>> make_file(io::Disk& disk, const std::string& directory, const std::string& path,
                                                   const std::string& recycled_path, uint64_t bytes, Effort effort) {
   if (recycled_path.empty()) {
-    if (effort == Effort::kZeroed) {
-      TRY(fill_with_zeros(disk, path + ".new", bytes));
-    } else {
-      TRY(allocate_only(disk, path + ".new", bytes));
-    }
+    TRY(make_empty(disk, path + ".new", bytes, effort));
     TRY(disk.rename(path + ".new", path));
   } else {
     TRY(disk.rename(recycled_path, path));

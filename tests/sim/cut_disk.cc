@@ -40,6 +40,10 @@ class CutFile final : public io::File {
     TRY(power_->change());
     return under_->truncate(size);
   }
+  Result<> fill_with_zeros(uint64_t size) override {
+    TRY(power_->change());
+    return under_->fill_with_zeros(size);
+  }
   Result<> allocate(uint64_t size) override {
     TRY(power_->change());
     return under_->allocate(size);

@@ -42,6 +42,7 @@ class SimFile final : public File {
     return inode_->current.size();
   }
   Result<> truncate(uint64_t size) override;
+  Result<> fill_with_zeros(uint64_t size) override;
   Result<> allocate(uint64_t size) override;
 
  private:
@@ -127,6 +128,12 @@ Result<> SimFile::sync_data() {
   }
   std::erase_if(unsynced, [](const auto& change) { return !change.abandoned; });
   return {};
+}
+
+Result<> SimFile::fill_with_zeros(uint64_t size) {
+  const std::vector<uint8_t> zeros(size);
+  const base::View view = zeros;
+  return write_at({&view, 1}, 0);
 }
 
 Result<> SimFile::allocate(uint64_t new_size) {
