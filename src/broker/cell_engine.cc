@@ -64,6 +64,8 @@ base::Result<storage::RecoveryReport> CellEngine::open() {
     queue->subscription().restart();
     if (Partition* partition = cell_.find(key)) queue->set_partition(*partition);
   }
+  // An existing directory keeps its WAL file size, whatever is configured now: what fits a slot follows from it.
+  groups_.limit_mutations(cell_.wal().part_bytes_max() - 4 * base::limits::kKiB);
   groups_.start(broker_.loop().now(), broker_.loop().wall_now());
   arm_groups();
   return report;
@@ -353,6 +355,12 @@ void CellEngine::on(ReplyTo from, PoolRequest& request) {
     if (queue->has_partition()) pump_at_turn_end(*queue);
 }
 
+void CellEngine::pool_freed(Pool& pool, uint32_t count) {
+  pool.open -= std::min(pool.open, count);
+  for (const base::PartitionKey& key : std::exchange(pool.starved, {}))
+    if (Queue* queue = find_queue(key)) pump_at_turn_end(*queue);
+}
+
 Pool& CellEngine::pool(SessionId session, uint32_t pool) { return pools_[session][pool]; }
 
 void CellEngine::on(ReplyTo from, SettleRequest& request) {
@@ -402,7 +410,9 @@ base::Lsn CellEngine::log_settled(const base::PartitionKey& queue, const std::ve
 // The floor rises with every settled run, but only whole batches can go.
 void CellEngine::trim(Partition& partition, Offset log_start) {
   const storage::BatchRef* first = partition.find(partition.start());
-  if (first != nullptr && first->end_offset() <= log_start) cell_.trim(partition, log_start);
+  if (first == nullptr || first->end_offset() > log_start) return;
+  cell_.trim(partition, log_start);
+  arm_turn_end();  // room may have been made for those who wait
 }
 
 void CellEngine::load(Queue& queue, std::vector<storage::StoredBatch> batches) {
@@ -550,7 +560,7 @@ void CellEngine::on_cell_failed(const base::Error& error) {
 }
 
 void CellEngine::on_space_change(bool) {
-  if (!parked_.empty()) arm_turn_end();
+  if (opened_) arm_turn_end();  // for what waited: appends, deliveries
   update_pressure();
 }
 

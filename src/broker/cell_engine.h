@@ -115,6 +115,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void pump_at_turn_end(Queue& queue) override;
   void last_consumer_left(Queue& queue) override;
   Pool& pool(SessionId session, uint32_t pool) override;
+  void pool_freed(Pool& pool, uint32_t count) override;
   base::Lsn log(base::View mutation) override;
   void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
 

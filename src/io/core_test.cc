@@ -10,6 +10,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+TEST_SUITE_BEGIN("cross-core");  // what .ci/run repeats under ThreadSanitizer
+
 TEST_CASE("timers_fire_in_order_of_time_and_cancelled_ones_do_not") {
   CoreGroup group({.cores = 1, .pin = false});
   Core& core = group.core(0);
@@ -145,6 +147,8 @@ TEST_CASE("destroying_a_worker_waits_for_its_job_and_drops_the_rest") {
   CHECK(!second);
   CHECK(!done);
 }
+
+TEST_SUITE_END();
 
 }  // namespace
 }  // namespace polylog::io

@@ -103,8 +103,6 @@ base::Result<> Node::open_cells() {
     broker::CellEngine::Options options{.cell = cell_options(id, space), .groups = {}, .new_id = base::Uuid::random};
     options.groups.initial_rebalance_delay_ms = static_cast<int32_t>(config_.kafka.initial_rebalance_delay_ms);
     options.groups.cursor_retention_ms = static_cast<int64_t>(config_.kafka.offsets_retention_ms);
-    options.groups.mutation_bytes_max =
-        storage::Wal::part_bytes_for(options.cell.wal_file_bytes) - 4 * base::limits::kKiB;
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {

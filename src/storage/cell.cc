@@ -320,10 +320,12 @@ void Cell::forget(Partition& partition) {
 
 void Cell::keep_in_tail(Partition& partition, Offset base_offset, size_t bytes) {
   if (bytes == 0) return;
-  tail_order_.push_back({&partition, base_offset});
+  tail_span_ += bytes;
+  tail_order_.push_back({&partition, base_offset, tail_span_});
   tail_bytes_ += bytes;
   ++tail_count_;
-  while (tail_bytes_ > options_.tail_bytes_max && !tail_order_.empty()) {
+  // By age, not by what is left: one small batch that stays keeps the whole chunk it lies in.
+  while (!tail_order_.empty() && tail_span_ - tail_order_.front().at > options_.tail_bytes_max) {
     const TailEntry oldest = tail_order_.front();
     tail_order_.pop_front();
     const size_t freed = oldest.partition->evict_tail(oldest.base_offset);
@@ -356,6 +358,7 @@ void Cell::end_turn(Wait wait) {
 void Cell::on_durable(Lsn durable) {
   if (failed_) return;
   start_waiting_loads();
+  if (durable <= committed_lsn_) return engine_.on_commit(committed_lsn_);  // nothing new is visible, but room was made
   commit(durable);
 }
 
@@ -442,7 +445,7 @@ void Cell::arm_witness() {
 
 void Cell::consider_checkpoint() {
   if (round_ || options_.loop.now() < next_checkpoint_) return;
-  const bool due = wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
+  const bool due = checkpoint_failed_ || wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
                    wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
   // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
   const bool releasable = (space_freed_ || disk_full()) && !files_.dead_before(files_.current()).empty();
@@ -456,7 +459,7 @@ void Cell::checkpoint(std::function<void(base::Result<>)> done) {
     round_->waiting.push_back(std::move(done));
     return;
   }
-  space_freed_ = false;
+  space_freed_ = checkpoint_failed_ = false;
   round_ = std::make_unique<Round>();
   round_->waiting.push_back(std::move(done));
   checkpoint_wal_bytes_ = wal_->written_bytes();
@@ -522,7 +525,11 @@ void Cell::end_round(const base::Result<>& result) {
     files_.release(round->dead_files);
   } else {
     base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text));
+    checkpoint_failed_ = true;
     next_checkpoint_ = options_.loop.now() + kCheckpointRetryAfter;
+    options_.loop.call_at(next_checkpoint_, [this] {
+      if (!failed_) consider_checkpoint();
+    });
     if (result.error().code == base::ErrorCode::kDiskFull) files_.lend_reserve();
   }
   for (auto& done : round->waiting) done(result);

@@ -138,6 +138,7 @@ class Cell {
   struct TailEntry {
     Partition* partition;
     Offset base_offset;
+    uint64_t at;  // tail_span_ when it came
   };
   struct WaitingLoad {
     WalPosition until;  // readable when the WAL is durable up to here
@@ -180,12 +181,14 @@ class Cell {
   std::deque<WaitingLoad> waiting_loads_;
   std::deque<TailEntry> tail_order_;
   size_t tail_bytes_ = 0;
+  uint64_t tail_span_ = 0;  // bytes ever put into the tail
   size_t tail_count_ = 0;
   size_t memory_only_bytes_ = 0;
   Lsn committed_lsn_;
   Lsn highest_restored_stamp_;  // of the checkpoint that was loaded
   base::WallTime newest_leader_ts_;
   bool failed_ = false;
+  bool checkpoint_failed_ = false;
   bool space_freed_ = false;  // a partition was dropped since the last checkpoint began
   bool interval_armed_ = false;  // a seal is due by timer
   bool witness_armed_ = false;

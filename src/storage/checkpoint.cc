@@ -14,6 +14,7 @@ constexpr std::string_view kPrefix = "checkpoint-";
 constexpr std::string_view kSuffix = ".plc";
 constexpr size_t kBlockHeadBytes = 8;
 constexpr size_t kBlockBytesMax = 1 * base::limits::kGiB;
+constexpr size_t kObjectBytesMax = kBlockBytesMax - base::limits::kMiB;  // a block holds it and what came before
 
 std::vector<uint8_t> encode_head(const CheckpointHead& head) {
   base::Writer w;
@@ -127,6 +128,10 @@ CheckpointWriter::CheckpointWriter(io::Disk& disk, io::Worker& worker, std::stri
 }
 
 void CheckpointWriter::add(const CheckpointObject& object) {
+  if (object.payload.size() > kObjectBytesMax) {  // nobody could read it back: the older checkpoint stays
+    too_large_ = true;
+    return;
+  }
   encode_object(block_, object);
   ++count_;
   if (block_.size() >= kCheckpointBlockBytes) flush();
@@ -139,6 +144,7 @@ void CheckpointWriter::flush() {
 }
 
 void CheckpointWriter::finish(std::function<void(base::Result<>)> done) {
+  if (too_large_) return done(base::fail(base::ErrorCode::kTooLarge, "an object is too large for a checkpoint"));
   flush();
   worker_.submit([shared = shared_, count = count_] { shared->publish(count); },
                  [shared = shared_, done = std::move(done)] { done(shared->result); });

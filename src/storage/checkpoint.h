@@ -58,6 +58,7 @@ class CheckpointWriter {
   std::shared_ptr<Shared> shared_;
   base::Writer block_;
   uint64_t count_ = 0;
+  bool too_large_ = false;
 };
 
 // Blocking, at start-up. No checkpoint: nullopt. Damage: kCorrupt, naming file and offset.

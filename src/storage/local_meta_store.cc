@@ -90,8 +90,8 @@ namespace {
 
 // There after every commit but those on a full disk.
 void keep_reserve(io::Disk& disk, const std::string& path) {
-  if (disk.open(path, io::OpenMode::kRead)) return;
   const auto file = disk.open(path, io::OpenMode::kCreate);
+  if (file && (*file)->size().value_or(0) >= kReserveBytes) return;
   if (file && !(*file)->allocate(kReserveBytes)) std::ignore = disk.remove(path);
 }
 
@@ -100,6 +100,7 @@ void keep_reserve(io::Disk& disk, const std::string& path) {
 struct LocalMetaStore::Written {
   base::Result<> result;
   uint64_t sequence_before = 0, generation_before = 0;
+  bool rewrite = false;
   std::shared_ptr<io::File> file;
   uint64_t end = 0;
 };
@@ -190,7 +191,8 @@ void LocalMetaStore::write_next() {
   io::Task job;
   if (failed_) {
     job = [] {};
-  } else if (end_ > 4 * live_bytes_ + kGarbageBytesMin && ops.size() > 0) {  // rewrite: all values, then this group
+  } else if (!rewrite_failed_ && end_ > 4 * live_bytes_ + kGarbageBytesMin && ops.size() > 0) {
+    outcome->rewrite = true;  // rewrite: all values, then this group
     base::Writer all;
     MetaTxn everything;
     everything.puts.assign(values_.begin(), values_.end());
@@ -208,12 +210,15 @@ void LocalMetaStore::write_next() {
         TRY(file->write_at({&view, 1}, 0));
         TRY(file->sync_data());
         TRY(disk.rename(path + ".new", path));
-        TRY(disk.sync_directory(directory));
+        // From here on the old file is gone: no error may look as if it were still the one to go on with.
+        if (auto synced = disk.sync_directory(directory); !synced)
+          return base::fail(base::ErrorCode::kIo, synced.error().text);
         outcome->file = file;
         outcome->end = bytes.size();
         return {};
       };
       outcome->result = write();
+      if (!outcome->result) std::ignore = disk.remove(path + ".new");
     };
   } else if (ops.size() > 0) {
     job = [&disk = disk_, reserve = reserve_path(), bytes = encode_record(next_sequence_++, generation_, ops.view()),
@@ -235,6 +240,7 @@ void LocalMetaStore::write_next() {
 
 void LocalMetaStore::written(std::vector<Pending> group, const Written& outcome) {
   writing_ = false;
+  rewrite_failed_ = outcome.rewrite && !outcome.result;  // then the next change is appended, with the reserve's help
   if (outcome.result) {
     file_ = outcome.file;
     end_ = outcome.end;

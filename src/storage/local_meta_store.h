@@ -52,6 +52,7 @@ class LocalMetaStore : public MetaStore {
   std::vector<Pending> waiting_;
   bool writing_ = false;
   bool failed_ = false;
+  bool rewrite_failed_ = false;
   std::unique_ptr<io::Worker> worker_;
 };
 

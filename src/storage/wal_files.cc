@@ -96,9 +96,11 @@ std::shared_ptr<io::File> WalFiles::file(uint64_t file_seq) const {
   return found == files_.end() ? nullptr : found->second.file;
 }
 
-// The reserve is kept back only once the disk is full; before that its files are as good as any.
+// The reserve is kept back only once the disk is full; before that its files are as good as any. But data never takes the
+// last ready file: an acknowledgement in the same turn must find room.
 bool WalFiles::can_advance(bool may_use_reserve) const {
-  return ready_count() > (may_use_reserve || !disk_full_ ? 0 : options_.reserve_files);
+  const size_t kept_back = may_use_reserve ? 0 : disk_full_ ? options_.reserve_files : 1;
+  return ready_count() > kept_back;
 }
 
 void WalFiles::advance(uint64_t slots) {
@@ -119,9 +121,11 @@ std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
 void WalFiles::lend_reserve() {
   if (preparing_ || ready_count() < 2) return;
   lent_ = true;
+  disk_full_ = true;  // data must not take what is left
   const std::string path = path_of(last_seq());
   files_.erase(last_seq());
   worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
+  if (on_change_) on_change_();
 }
 
 void WalFiles::release(const std::vector<uint64_t>& candidates) {

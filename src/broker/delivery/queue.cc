@@ -69,6 +69,10 @@ void Queue::session_closed(SessionId session) {
 
 void Queue::gone() {
   for (const Consumer& consumer : consumers_) host_.reply(consumer.id, ConsumerGone{}, last_lsn_);
+  // Deliveries that are open end with the queue: nobody will settle them here.
+  for (const auto* list : {&consumers_, &departed_})
+    for (const Consumer& consumer : *list)
+      if (consumer.pool != 0) host_.pool_freed(host_.pool(consumer.id.session, consumer.pool), consumer.open);
   for (const WaitingAcquire& waiting : acquires_)
     host_.reply(waiting.from, AcquireDone{base::fail(base::ErrorCode::kNotFound, "the queue was deleted")}, last_lsn_);
   consumers_.clear();
@@ -104,8 +108,7 @@ void Queue::give_credit(ReplyTo id, uint32_t count) {
   }
   if (consumer->credit != kUnlimited) consumer->credit += count;
   if (consumer->pool != 0) {
-    Pool& pool = host_.pool(id.session, consumer->pool);
-    pool.open -= std::min(pool.open, count);
+    host_.pool_freed(host_.pool(id.session, consumer->pool), count);
   }
   consumer->open -= std::min(consumer->open, count);
   if (!attached && consumer->open == 0) departed_.erase(departed_.begin() + (consumer - departed_.data()));
@@ -157,8 +160,12 @@ uint32_t Queue::quota_of(const Consumer& consumer) {
   if (consumer.window_bytes <= 0) return 0;
   uint32_t quota = std::min(consumer.credit, kRunMax);
   if (consumer.pool == 0) return quota;
-  const Pool& pool = host_.pool(consumer.id.session, consumer.pool);
-  return pool.size == kUnlimited ? quota : std::min(quota, pool.size - std::min(pool.size, pool.open));
+  Pool& pool = host_.pool(consumer.id.session, consumer.pool);
+  if (pool.size == kUnlimited) return quota;
+  const uint32_t left = pool.size - std::min(pool.size, pool.open);
+  if (quota > 0 && left == 0 && std::find(pool.starved.begin(), pool.starved.end(), key_) == pool.starved.end())
+    pool.starved.push_back(key_);
+  return std::min(quota, left);
 }
 
 Queue::Consumer* Queue::next_consumer(uint32_t& quota) {

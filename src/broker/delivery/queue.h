@@ -25,6 +25,7 @@ class Queue;
 struct Pool {
   uint32_t size = kUnlimited;
   uint32_t open = 0;
+  std::vector<base::PartitionKey> starved;  // queues that would have delivered but for the pool
 };
 
 class QueueHost {
@@ -38,6 +39,7 @@ class QueueHost {
   virtual void pump_at_turn_end(Queue& queue) = 0;
   virtual void last_consumer_left(Queue& queue) = 0;
   virtual Pool& pool(SessionId session, uint32_t pool) = 0;
+  virtual void pool_freed(Pool& pool, uint32_t count) = 0;  // counts down, and pumps the queues it starved
 };
 
 class Queue {

@@ -24,6 +24,7 @@ class Host final : public QueueHost {
   void load(Queue&, std::vector<storage::StoredBatch> batches) override { loads.push_back(std::move(batches)); }
   void pump_at_turn_end(Queue&) override { wants_pump = true; }
   void last_consumer_left(Queue&) override { ++left; }
+  void pool_freed(Pool& pool, uint32_t count) override { pool.open -= std::min(pool.open, count); }
   Pool& pool(SessionId session, uint32_t number) override { return pools[{session, number}]; }
 
   void publish(uint32_t count, size_t bytes_each = 10, bool cold = false) {

@@ -156,7 +156,8 @@ TEST_CASE("a_damaged_save_does_not_load") {
     CHECK(!again.load(in, {}));
   }
   Subscription again;
-  base::Reader in(base::as_view(bytes + "x"));
+  const std::string longer = bytes + "x";
+  base::Reader in(base::as_view(longer));
   CHECK(!again.load(in, {}));
 }
 

@@ -28,6 +28,7 @@ class GroupTable {
   base::Result<> restore(base::View snapshot,
                          base::Lsn stamp);  // of one group; its mutations up to `stamp` are skipped
   base::Result<> apply(base::View mutation, base::Lsn lsn);
+  void limit_mutations(size_t bytes_max) { context_.config.mutation_bytes_max = bytes_max; }  // before start()
   void start(base::MonoTime now, base::WallTime wall);
 
   // --- requests; each is answered once through Output, unless its session closes first
