@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
-#include "base/log.h"
 #include "broker/mutations.h"
 
 namespace polylog::broker {
@@ -13,20 +11,7 @@ namespace {
 
 using storage::Partition;
 
-constexpr char kQueueName = 'q', kGroupName = 'g';  // first byte of a checkpoint object's name
-constexpr base::Lsn kNow{0};
-constexpr size_t kRangesPerMutationMax = 4096;  // 64 KiB: fits the slots of the smallest WAL files
-
-std::unexpected<base::Error> not_found() { return base::fail(base::ErrorCode::kNotFound, "no such partition here"); }
-
 std::string label_of(base::CellId cell) { return fmt::format("cell=\"{}\"", cell.value); }
-
-std::string name_of_queue(const base::PartitionKey& key) {
-  base::Writer name;
-  name.u8(kQueueName);
-  storage::write_key(name, key);
-  return std::string(base::as_text(name.view()));
-}
 
 }  // namespace
 
@@ -34,7 +19,8 @@ CellEngine::Metrics::Metrics(base::Registry& registry, base::CellId cell)
     : batches(registry.counter("polylog_appended_batches_total", "Batches appended", label_of(cell))),
       records(registry.counter("polylog_appended_records_total", "Records appended", label_of(cell))),
       bytes(registry.counter("polylog_appended_bytes_total", "Bytes of appended batches", label_of(cell))),
-      refused(registry.counter("polylog_refused_appends_total", "Appends refused, for whatever reason", label_of(cell))),
+      refused(
+          registry.counter("polylog_refused_appends_total", "Appends refused, for whatever reason", label_of(cell))),
       wal_bytes(registry.counter("polylog_wal_bytes_total", "Bytes written to the write-ahead log", label_of(cell))),
       wal_syncs(registry.counter("polylog_wal_syncs_total", "Group commits", label_of(cell))),
       failed(registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
@@ -105,7 +91,8 @@ void CellEngine::on(ReplyTo from, AppendRequest& request) {
   if (parked_.empty() && try_append(from, request)) return;
   if (park(from, request)) return;
   metrics_.refused.add();
-  reply(from, AppendDone{.base_offset = base::fail(base::ErrorCode::kOverloaded, "more waits than memory allows")}, kNow);
+  reply(from, AppendDone{.base_offset = base::fail(base::ErrorCode::kOverloaded, "more waits than memory allows")},
+        kCommittedAlready);
 }
 
 // Producers stop when they are told of pressure; what is on its way by then waits here, within bounds.
@@ -128,10 +115,10 @@ void CellEngine::append_parked() {
 // False: the cell has no room now and will have soon; nothing happened.
 bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
   Partition* partition = cell_.find(request.partition);
-  AppendDone done{.base_offset = not_found()};
+  AppendDone done{.base_offset = no_such_partition()};
   if (failed() || partition == nullptr) {
     if (failed()) done.base_offset = base::fail(base::ErrorCode::kIo, "the cell is closed");
-    reply(from, std::move(done), kNow);
+    reply(from, std::move(done), kCommittedAlready);
     return true;
   }
   done.log_start = partition->start();
@@ -139,7 +126,7 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
     const auto verdict = partition->writers().check(*request.writer);
     if (!verdict) {
       done.base_offset = std::unexpected(verdict.error());
-      reply(from, std::move(done), kNow);
+      reply(from, std::move(done), kCommittedAlready);
       return true;
     }
     if (verdict->repeated) {  // answered like the first time, once that one is committed
@@ -155,13 +142,12 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
                                 .place = {}};
   if (const Encoding* encoding = broker_.encodings().find(request.encoding))
     info.place = [encoding](base::MutView head, Offset base, base::Epoch epoch) { encoding->place(head, base, epoch); };
-  const auto appended =
-      cell_.append(*partition, info, request.owned.empty() ? request.bytes : request.owned.view());
+  const auto appended = cell_.append(*partition, info, request.owned.empty() ? request.bytes : request.owned.view());
   if (!appended) {
     if (appended.error().code == base::ErrorCode::kOverloaded) return false;
     metrics_.refused.add();
     done.base_offset = std::unexpected(appended.error());
-    reply(from, std::move(done), kNow);
+    reply(from, std::move(done), kCommittedAlready);
     return true;
   }
   metrics_.batches.add();
@@ -175,268 +161,11 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
   return true;
 }
 
-// --- reading
-
-struct CellEngine::ReadOp {
-  ReplyTo from;
-  ReadDone done;
-  struct Load {
-    size_t item;
-    Partition* partition;
-    std::vector<storage::StoredBatch> batches;
-  };
-  std::vector<Load> loads;
-  size_t loads_open = 0;
-
-  static void add(ReadDone::Item& item, std::vector<storage::StoredBatch>& batches) {
-    for (storage::StoredBatch& batch : batches)
-      item.batches.push_back({.base_offset = batch.ref.base_offset,
-                              .count = batch.ref.count,
-                              .encoding = batch.ref.encoding,
-                              .max_ts = batch.ref.max_ts,
-                              .append_ts = batch.ref.append_ts,
-                              .bytes = std::move(batch.bytes)});
-  }
-};
-
-ReadDone::Item CellEngine::plan_read(const ReadRequest::Item& item, size_t& bytes_left, ReadOp& op, size_t index) {
-  ReadDone::Item result;
-  Partition* partition = cell_.find(item.partition);
-  if (partition == nullptr) {
-    result.error = base::ErrorCode::kNotFound;
-    return result;
-  }
-  result.start = partition->start();
-  result.committed = partition->committed();
-  if (item.from < partition->start() || item.from > partition->appended()) {
-    result.error = base::ErrorCode::kOutOfRange;
-    return result;
-  }
-  if (item.from >= partition->committed() || bytes_left == 0) return result;
-  std::vector<storage::StoredBatch> batches;
-  partition->read(item.from, partition->committed(), std::min<size_t>(item.bytes_max, bytes_left), batches);
-  bool cold = false;
-  for (const storage::StoredBatch& batch : batches) {
-    bytes_left -= std::min<size_t>(bytes_left, batch.ref.bytes);
-    cold = cold || batch.bytes.empty();
-  }
-  if (cold) {
-    op.loads.push_back({index, partition, std::move(batches)});
-  } else {
-    ReadOp::add(result, batches);
-  }
-  return result;
-}
-
-void CellEngine::on(ReplyTo from, ReadRequest& request) {
-  auto op = std::make_shared<ReadOp>();
-  op->from = from;
-  size_t bytes_left = request.bytes_max;
-  for (size_t i = 0; i < request.items.size(); ++i)
-    op->done.items.push_back(plan_read(request.items[i], bytes_left, *op, i));
-  if (request.watch) {
-    std::vector<base::PartitionKey> keys;
-    for (const ReadRequest::Item& item : request.items) keys.push_back(item.partition);
-    watches_.add(from, std::move(keys));
-  }
-  if (op->loads.empty()) {
-    broker_.emit({from, std::move(op->done)});
-  } else {
-    start_loads(op);
-  }
-}
-
-void CellEngine::start_loads(const std::shared_ptr<ReadOp>& op) {
-  op->loads_open = op->loads.size();
-  for (ReadOp::Load& load : op->loads) {
-    cell_.load(*load.partition, std::move(load.batches),
-               [this, op, item = load.item](base::Result<std::vector<storage::StoredBatch>> batches) {
-                 if (batches) {
-                   ReadOp::add(op->done.items[item], *batches);
-                 } else {
-                   base::log_error("storage", batches.error().text);
-                   op->done.items[item].error = batches.error().code;
-                 }
-                 if (--op->loads_open == 0) broker_.emit({op->from, std::move(op->done)});
-               });
-  }
-}
-
-void CellEngine::on(ReplyTo from, UnwatchRequest&) { watches_.remove(from); }
-
-void CellEngine::on(ReplyTo from, FindOffsetRequest& request) {
-  FindOffsetDone done{.offset = not_found(), .time = {-1}, .epoch = cell_.epoch()};
-  if (const Partition* partition = cell_.find(request.partition)) {
-    const storage::BatchRef* ref = nullptr;
-    switch (request.what) {
-      case FindOffsetRequest::What::kStart: done.offset = partition->start(); break;
-      case FindOffsetRequest::What::kCommitted: done.offset = partition->committed(); break;
-      case FindOffsetRequest::What::kTime:
-        ref = partition->find_by_time(request.time);
-        done.offset = Offset(-1);
-        break;
-      case FindOffsetRequest::What::kMaxTime:
-        ref = partition->newest_by_time();
-        done.offset = Offset(-1);
-        break;
-    }
-    if (ref != nullptr) {
-      done.offset = std::max(ref->base_offset, partition->start());
-      done.time = ref->max_ts;
-      done.epoch = ref->epoch;
-    }
-  }
-  broker_.emit({from, std::move(done)});
-}
-
-void CellEngine::on(ReplyTo from, FindEpochRequest& request) {
-  FindEpochDone done{.epoch = not_found(), .end = {}};
-  if (const Partition* partition = cell_.find(request.partition)) {
-    const auto& epochs = partition->epochs();
-    const auto after = std::upper_bound(epochs.begin(), epochs.end(), request.epoch,
-                                        [](base::Epoch e, const Partition::EpochStart& s) { return e < s.epoch; });
-    if (request.epoch == cell_.epoch()) {
-      done.epoch = request.epoch;
-      done.end = partition->committed();
-    } else if (after != epochs.begin()) {
-      done.epoch = std::prev(after)->epoch;
-      done.end = after == epochs.end() ? partition->committed() : after->start;
-    }
-  }
-  broker_.emit({from, std::move(done)});
-}
-
-void CellEngine::on(ReplyTo from, TrimRequest& request) {
-  Partition* partition = cell_.find(request.partition);
-  if (partition == nullptr) return reply(from, TrimDone{not_found()}, kNow);
-  if (find_queue(request.partition) != nullptr)
-    return reply(from, TrimDone{base::fail(base::ErrorCode::kInvalid, "a queue is emptied by settling")}, kNow);
-  const Offset before = request.before.value < 0 ? partition->committed() : request.before;
-  if (before > partition->committed())
-    return reply(from, TrimDone{base::fail(base::ErrorCode::kOutOfRange, "beyond the end")}, kNow);
-  base::Lsn lsn = cell_.appended_lsn();
-  if (before > partition->start()) {
-    lsn = cell_.trim(*partition, before);
-    arm_turn_end();
-  }
-  reply(from, TrimDone{partition->start()}, lsn);
-}
-
-// --- queues
-
-Queue* CellEngine::find_queue(const base::PartitionKey& key) {
-  const auto found = queues_.find(key);
-  return found == queues_.end() || !found->second->has_partition() ? nullptr : found->second.get();
-}
-
-Queue& CellEngine::queue_for(const base::PartitionKey& key) {
-  auto& slot = queues_[key];
-  if (!slot) slot = std::make_unique<Queue>(*this, key);
-  return *slot;
-}
-
-void CellEngine::on(ReplyTo from, AttachRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) return queue->attach(from, request);
-  reply(from, AttachDone{not_found()}, kNow);
-}
-
-void CellEngine::on(ReplyTo from, DetachRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) return queue->detach(from);
-  reply(from, DetachDone{}, kNow);
-}
-
-void CellEngine::on(ReplyTo from, CreditRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) queue->credit(from, request.bytes);
-}
-
-void CellEngine::on(ReplyTo from, PoolRequest& request) {
-  pools_[from.session][request.pool].size = request.credit;
-  for (auto& [key, queue] : queues_)
-    if (queue->has_partition()) pump_at_turn_end(*queue);
-}
-
-void CellEngine::pool_freed(Pool& pool, uint32_t count) {
-  pool.open -= std::min(pool.open, count);
-  for (const base::PartitionKey& key : std::exchange(pool.starved, {}))
-    if (Queue* queue = find_queue(key)) pump_at_turn_end(*queue);
-}
-
-Pool& CellEngine::pool(SessionId session, uint32_t pool) { return pools_[session][pool]; }
-
-void CellEngine::on(ReplyTo from, SettleRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) return queue->settle(from, request);
-  reply(from, SettleDone{}, kNow);
-}
-
-void CellEngine::on(ReplyTo from, AcquireRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) return queue->acquire(from, request);
-  reply(from, AcquireDone{.run = not_found()}, kNow);
-}
-
-void CellEngine::on(ReplyTo from, PurgeRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) return queue->purge(from);
-  reply(from, PurgeDone{not_found()}, kNow);
-}
-
-void CellEngine::on(ReplyTo from, QueueStatsRequest& request) {
-  if (Queue* queue = find_queue(request.queue)) return queue->stats(from);
-  reply(from, QueueStatsDone{.result = not_found()}, kNow);
-}
-
-base::Lsn CellEngine::log_ranges(storage::MutationType type, const base::PartitionKey& queue,
-                                 const std::vector<OffsetRange>& ranges) {
-  const Partition* partition = cell_.find(queue);
-  if (partition == nullptr || partition->memory_only()) return kNow;
-  arm_turn_end();
-  base::Lsn lsn;
-  for (size_t at = 0; at < ranges.size(); at += kRangesPerMutationMax) {
-    const auto first = ranges.begin() + static_cast<ptrdiff_t>(at);
-    const size_t count = std::min(kRangesPerMutationMax, ranges.size() - at);
-    base::Writer payload;
-    encode(payload, RangesMutation{queue, {first, first + static_cast<ptrdiff_t>(count)}});
-    lsn = cell_.log(type, payload.view());
-  }
-  return lsn;
-}
-
-base::Lsn CellEngine::log_delivered(const base::PartitionKey& queue, const std::vector<OffsetRange>& ranges) {
-  return log_ranges(kDeliveredMutation, queue, ranges);
-}
-
-base::Lsn CellEngine::log_settled(const base::PartitionKey& queue, const std::vector<OffsetRange>& ranges) {
-  return log_ranges(kSettledMutation, queue, ranges);
-}
-
-// The floor rises with every settled run, but only whole batches can go.
-void CellEngine::trim(Partition& partition, Offset log_start) {
-  const storage::BatchRef* first = partition.find(partition.start());
-  if (first == nullptr || first->end_offset() > log_start) return;
-  cell_.trim(partition, log_start);
-  arm_turn_end();  // room may have been made for those who wait
-}
-
-void CellEngine::load(Queue& queue, std::vector<storage::StoredBatch> batches) {
-  cell_.load(*cell_.find(queue.key()), std::move(batches),
-             [this, key = queue.key()](base::Result<std::vector<storage::StoredBatch>> loaded) {
-               if (Queue* found = find_queue(key)) found->loaded(std::move(loaded));
-             });
-}
-
-void CellEngine::pump_at_turn_end(Queue& queue) {
-  if (queue.mark_for_pump()) to_pump_.push_back(queue.key());
-  arm_turn_end();
-}
-
-void CellEngine::last_consumer_left(Queue& queue) {
-  const auto record = broker_.catalog().find(queue.key().stream);
-  if (record && record->auto_delete) broker_.change_catalog({}, DeleteStream{record->id});
-}
-
 // --- groups
 
 void CellEngine::on(ReplyTo from, GroupRequest& request) {
   if (std::holds_alternative<CommitRequest>(request) && cell_.reserve_low())
-    return reply(from, unavailable(request), kNow);
+    return reply(from, unavailable(request), kCommittedAlready);
   const base::MonoTime now = broker_.loop().now();
   const base::WallTime wall = cell_.now();
   struct Visitor {
@@ -605,126 +334,4 @@ void CellEngine::update_metrics() {
   metrics_.partitions.set(static_cast<int64_t>(cell_.partition_count()));
   metrics_.tail_bytes.set(static_cast<int64_t>(cell_.tail_bytes()));
 }
-
-// --- catalog
-
-void CellEngine::make_partitions(const StreamRecord& record) {
-  for (uint32_t i = 0; i < record.partitions.size(); ++i) {
-    if (record.partitions[i] != cell_.id()) continue;
-    Partition& partition = cell_.find_or_make(record.key(i), !record.durable || record.exclusive_owner.has_value());
-    if (record.kind == StreamKind::kQueue) queue_for(record.key(i)).set_partition(partition);
-  }
-}
-
-void CellEngine::drop_partition(const base::PartitionKey& key) {
-  for (const ReplyTo& watcher : watches_.fire(key)) broker_.emit({watcher, Readable{}});
-  const auto queue = queues_.find(key);
-  if (queue != queues_.end()) {
-    queue->second->gone();
-    std::erase(to_pump_, key);
-    base::Writer payload;
-    storage::write_key(payload, key);
-    const Partition* partition = cell_.find(key);
-    if (partition == nullptr || !partition->memory_only()) cell_.log(kQueueDroppedMutation, payload.view());
-    queues_.erase(queue);
-  }
-  cell_.drop(key);
-  arm_turn_end();
-}
-
-void CellEngine::report_dropped(const base::Uuid& stream) {
-  gate(cell_.appended_lsn(), io::Task([this, stream] { broker_.report_dropped(stream, cell_.id()); }));
-}
-
-void CellEngine::apply_catalog(const CatalogDelta& delta) {
-  if (!opened_) return;
-  const StreamRecord& record = *delta.record;
-  if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
-  for (uint32_t i = 0; i < record.partitions.size(); ++i)
-    if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));
-  groups_.drop_stream(record.name);
-  if (record.durable) report_dropped(record.id);
-}
-
-void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {
-  if (!opened_) return;
-  for (uint32_t i = 0; i < partitions; ++i)
-    if (cell_.find({stream, i}) != nullptr) drop_partition({stream, i});
-  report_dropped(stream);
-}
-
-void CellEngine::session_closed(SessionId session) {
-  watches_.remove_session(session);
-  for (auto& [key, queue] : queues_) queue->session_closed(session);
-  pools_.erase(session);
-  groups_.session_closed(session, broker_.loop().now(), cell_.now());
-  arm_groups();
-}
-
-// --- replay and checkpoints
-
-base::Result<> CellEngine::replay(const storage::Mutation& mutation, base::Lsn lsn) {
-  if (mutation.version != 1)
-    return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
-  if (mutation.type == kGroupMutation) return groups_.apply(mutation.payload, lsn);
-  if (mutation.type == kQueueDroppedMutation) {
-    base::Reader in(mutation.payload);
-    queues_.erase(storage::read_key(in));
-    return {};
-  }
-  if (mutation.type != kDeliveredMutation && mutation.type != kSettledMutation)
-    return base::fail(base::ErrorCode::kCorrupt,
-                      fmt::format("unknown mutation type {}: written by a newer version of polylog; start that one",
-                                  static_cast<int>(mutation.type)));
-  TRY_ASSIGN(const RangesMutation ranges, decode_ranges(mutation.payload));
-  Subscription& subscription = queue_for(ranges.queue).subscription();
-  if (lsn <= subscription.stamp()) return {};
-  if (mutation.type == kDeliveredMutation) {
-    subscription.apply_delivered(ranges.ranges, lsn);
-  } else {
-    subscription.apply_settled(ranges.ranges, lsn);
-  }
-  return {};
-}
-
-base::Result<> CellEngine::restore(const storage::CheckpointObject& object) {
-  if (object.version != 1) return base::fail(base::ErrorCode::kCorrupt, "a checkpoint of a newer version of polylog");
-  if (object.type == kGroupObject) return groups_.restore(object.payload, object.stamp);
-  base::Reader in(object.payload);
-  const base::PartitionKey key = storage::read_key(in);
-  if (object.type != kSubscriptionObject || !queue_for(key).subscription().load(in, object.stamp))
-    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's object does not decode");
-  return {};
-}
-
-std::vector<std::string> CellEngine::object_names() const {
-  std::vector<std::string> names;
-  for (const auto& [key, queue] : queues_) names.push_back(name_of_queue(key));
-  for (const std::string& group : groups_.names()) names.push_back(kGroupName + group);
-  return names;
-}
-
-bool CellEngine::snapshot(const std::string& name, base::Writer& payload, storage::CheckpointObject& object) const {
-  const std::string rest = name.substr(1);
-  if (name[0] == kGroupName) {
-    const auto bytes = groups_.snapshot(rest);
-    if (!bytes) return false;
-    payload.bytes(*bytes);
-    object.type = kGroupObject;
-    object.stamp = groups_.stamp(rest);
-    return true;
-  }
-  base::Reader in(base::as_view(rest));
-  const base::PartitionKey key = storage::read_key(in);
-  const auto queue = queues_.find(key);
-  if (queue == queues_.end()) return false;
-  const Subscription& subscription = queue->second->subscription();
-  if (subscription.stamp() == base::Lsn{}) return false;  // nothing durable ever happened
-  storage::write_key(payload, key);
-  subscription.save(payload);
-  object.type = kSubscriptionObject;
-  object.stamp = subscription.stamp();
-  return true;
-}
-
 }  // namespace polylog::broker

@@ -21,6 +21,14 @@
 
 namespace polylog::broker {
 
+// What an answer waits for that depends on nothing new.
+inline constexpr base::Lsn kCommittedAlready{0};
+inline std::unexpected<base::Error> no_such_partition() {
+  return base::fail(base::ErrorCode::kNotFound, "no such partition here");
+}
+
+// The members are defined in cell_engine.cc (requests, groups, the gate, turns), cell_reads.cc, cell_queues.cc and
+// cell_state.cc.
 class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput {
  public:
   struct Options {
@@ -128,7 +136,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::vector<base::PartitionKey> to_pump_;
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   Watches watches_;
-  std::deque<Gated> gated_;  // ascending
+  std::deque<Gated> gated_;          // ascending
   std::deque<ParkedAppend> parked_;  // what producers had sent before they were told to stop; in order
   size_t parked_bytes_ = 0;
   const size_t parked_bytes_max_;

@@ -1,0 +1,144 @@
+// CellEngine's durable state: what the catalog makes and drops, replay, and the objects of a checkpoint.
+#include <fmt/format.h>
+
+#include "broker/cell_engine.h"
+#include "broker/mutations.h"
+
+namespace polylog::broker {
+namespace {
+
+constexpr char kQueueName = 'q', kGroupName = 'g';  // first byte of a checkpoint object's name
+
+std::string name_of_queue(const base::PartitionKey& key) {
+  base::Writer name;
+  name.u8(kQueueName);
+  storage::write_key(name, key);
+  return std::string(base::as_text(name.view()));
+}
+
+}  // namespace
+
+using storage::Partition;
+
+// --- catalog
+
+void CellEngine::make_partitions(const StreamRecord& record) {
+  for (uint32_t i = 0; i < record.partitions.size(); ++i) {
+    if (record.partitions[i] != cell_.id()) continue;
+    Partition& partition = cell_.find_or_make(record.key(i), !record.durable || record.exclusive_owner.has_value());
+    if (record.kind == StreamKind::kQueue) queue_for(record.key(i)).set_partition(partition);
+  }
+}
+
+void CellEngine::drop_partition(const base::PartitionKey& key) {
+  for (const ReplyTo& watcher : watches_.fire(key)) broker_.emit({watcher, Readable{}});
+  const auto queue = queues_.find(key);
+  if (queue != queues_.end()) {
+    queue->second->gone();
+    std::erase(to_pump_, key);
+    base::Writer payload;
+    storage::write_key(payload, key);
+    const Partition* partition = cell_.find(key);
+    if (partition == nullptr || !partition->memory_only()) cell_.log(kQueueDroppedMutation, payload.view());
+    queues_.erase(queue);
+  }
+  cell_.drop(key);
+  arm_turn_end();
+}
+
+void CellEngine::report_dropped(const base::Uuid& stream) {
+  gate(cell_.appended_lsn(), io::Task([this, stream] { broker_.report_dropped(stream, cell_.id()); }));
+}
+
+void CellEngine::apply_catalog(const CatalogDelta& delta) {
+  if (!opened_) return;
+  const StreamRecord& record = *delta.record;
+  if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
+  for (uint32_t i = 0; i < record.partitions.size(); ++i)
+    if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));
+  groups_.drop_stream(record.name);
+  if (record.durable) report_dropped(record.id);
+}
+
+void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {
+  if (!opened_) return;
+  for (uint32_t i = 0; i < partitions; ++i)
+    if (cell_.find({stream, i}) != nullptr) drop_partition({stream, i});
+  report_dropped(stream);
+}
+
+void CellEngine::session_closed(SessionId session) {
+  watches_.remove_session(session);
+  for (auto& [key, queue] : queues_) queue->session_closed(session);
+  pools_.erase(session);
+  groups_.session_closed(session, broker_.loop().now(), cell_.now());
+  arm_groups();
+}
+
+// --- replay and checkpoints
+
+base::Result<> CellEngine::replay(const storage::Mutation& mutation, base::Lsn lsn) {
+  if (mutation.version != 1)
+    return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
+  if (mutation.type == kGroupMutation) return groups_.apply(mutation.payload, lsn);
+  if (mutation.type == kQueueDroppedMutation) {
+    base::Reader in(mutation.payload);
+    queues_.erase(storage::read_key(in));
+    return {};
+  }
+  if (mutation.type != kDeliveredMutation && mutation.type != kSettledMutation)
+    return base::fail(base::ErrorCode::kCorrupt,
+                      fmt::format("unknown mutation type {}: written by a newer version of polylog; start that one",
+                                  static_cast<int>(mutation.type)));
+  TRY_ASSIGN(const RangesMutation ranges, decode_ranges(mutation.payload));
+  Subscription& subscription = queue_for(ranges.queue).subscription();
+  if (lsn <= subscription.stamp()) return {};
+  if (mutation.type == kDeliveredMutation) {
+    subscription.apply_delivered(ranges.ranges, lsn);
+  } else {
+    subscription.apply_settled(ranges.ranges, lsn);
+  }
+  return {};
+}
+
+base::Result<> CellEngine::restore(const storage::CheckpointObject& object) {
+  if (object.version != 1) return base::fail(base::ErrorCode::kCorrupt, "a checkpoint of a newer version of polylog");
+  if (object.type == kGroupObject) return groups_.restore(object.payload, object.stamp);
+  base::Reader in(object.payload);
+  const base::PartitionKey key = storage::read_key(in);
+  if (object.type != kSubscriptionObject || !queue_for(key).subscription().load(in, object.stamp))
+    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's object does not decode");
+  return {};
+}
+
+std::vector<std::string> CellEngine::object_names() const {
+  std::vector<std::string> names;
+  for (const auto& [key, queue] : queues_) names.push_back(name_of_queue(key));
+  for (const std::string& group : groups_.names()) names.push_back(kGroupName + group);
+  return names;
+}
+
+bool CellEngine::snapshot(const std::string& name, base::Writer& payload, storage::CheckpointObject& object) const {
+  const std::string rest = name.substr(1);
+  if (name[0] == kGroupName) {
+    const auto bytes = groups_.snapshot(rest);
+    if (!bytes) return false;
+    payload.bytes(*bytes);
+    object.type = kGroupObject;
+    object.stamp = groups_.stamp(rest);
+    return true;
+  }
+  base::Reader in(base::as_view(rest));
+  const base::PartitionKey key = storage::read_key(in);
+  const auto queue = queues_.find(key);
+  if (queue == queues_.end()) return false;
+  const Subscription& subscription = queue->second->subscription();
+  if (subscription.stamp() == base::Lsn{}) return false;  // nothing durable ever happened
+  storage::write_key(payload, key);
+  subscription.save(payload);
+  object.type = kSubscriptionObject;
+  object.stamp = subscription.stamp();
+  return true;
+}
+
+}  // namespace polylog::broker
