@@ -20,6 +20,7 @@
 #include "broker/catalog/records.h"
 #include "broker/groups/requests.h"
 #include "broker/ids.h"
+#include "io/disk.h"
 #include "storage/mutation.h"
 
 namespace polylog::broker {
@@ -53,6 +54,8 @@ struct ReadRequest {
   };
   std::vector<Item> items;
   uint32_t bytes_max = 0;
+  std::optional<uint8_t>
+      span_encoding;   // batches of that encoding may come as spans of a file: the reader only sends them on
   bool watch = false;  // also send one Readable when any of the items has grown beyond what this read could see
 };
 struct ReadBatch {
@@ -60,7 +63,9 @@ struct ReadBatch {
   uint32_t count = 0;
   uint8_t encoding = 0;
   base::WallTime max_ts, append_ts;
-  base::Slice bytes;
+  base::Slice bytes;  // or, if empty:
+  io::FileSpan span;
+  size_t size() const { return bytes.empty() ? span.bytes : bytes.size(); }
 };
 struct ReadDone {
   struct Item {
@@ -70,9 +75,9 @@ struct ReadDone {
   };
   std::vector<Item> items;  // as asked
 };
-struct Readable {};             // answers the token of a ReadRequest with watch, at most once; may come before its ReadDone
-                                // when that waits for the disk
-struct UnwatchRequest {};       // same token: forget the watch; no answer
+struct Readable {};        // answers the token of a ReadRequest with watch, at most once; may come before its ReadDone
+                           // when that waits for the disk
+struct UnwatchRequest {};  // same token: forget the watch; no answer
 
 struct FindOffsetRequest {
   base::PartitionKey partition;
@@ -80,9 +85,9 @@ struct FindOffsetRequest {
   base::WallTime time;
 };
 struct FindOffsetDone {
-  base::Result<Offset> offset;   // kTime: -1 when nothing is that young
-  base::WallTime time;           // of the record found; -1 when none
-  base::Epoch epoch;             // in force at that offset
+  base::Result<Offset> offset;  // kTime: -1 when nothing is that young
+  base::WallTime time;          // of the record found; -1 when none
+  base::Epoch epoch;            // in force at that offset
 };
 struct FindEpochRequest {  // the largest epoch <= asked and where it ended
   base::PartitionKey partition;
@@ -107,17 +112,18 @@ inline constexpr uint32_t kUnlimited = UINT32_MAX;
 // Adds a consumer to the queue; its Deliveries carry the token of this request until it is detached.
 struct AttachRequest {
   base::PartitionKey queue;
-  bool auto_settle = false;         // delivered is settled
+  bool auto_settle = false;  // delivered is settled
   bool exclusive = false;
   int32_t priority = 0;
-  uint32_t credit = kUnlimited;     // deliveries that may be open at a time (ignored with auto_settle)
-  uint32_t pool = 0;                // consumers of one session with the same nonzero pool share the pool's credit as well
+  uint32_t credit = kUnlimited;  // deliveries that may be open at a time (ignored with auto_settle)
+  uint32_t pool = 0;             // consumers of one session with the same nonzero pool share the pool's credit as well
   uint32_t window_bytes = 1 << 20;  // sent but not yet given back by CreditRequest: bounds what waits for a slow socket
 };
 struct AttachDone {  // kNotFound, kInUse (exclusive, or an exclusive one exists)
   base::Result<> result;
 };
-struct DetachRequest {  // same token as the attach; open deliveries stay open. Answered by DetachDone, after the last delivery
+struct
+    DetachRequest {  // same token as the attach; open deliveries stay open. Answered by DetachDone, after the last delivery
   base::PartitionKey queue;
 };
 struct DetachDone {};
@@ -125,7 +131,8 @@ struct CreditRequest {  // same token as the attach: so many bytes have left for
   base::PartitionKey queue;
   uint32_t bytes = 0;
 };
-struct PoolRequest {  // sets a pool's size (kUnlimited: none) for all consumers of this session in this cell. No answer.
+struct
+    PoolRequest {  // sets a pool's size (kUnlimited: none) for all consumers of this session in this cell. No answer.
   uint32_t pool = 0;
   uint32_t credit = kUnlimited;
 };
@@ -148,7 +155,7 @@ struct SettleRequest {
   base::PartitionKey queue;
   enum class Outcome : uint8_t { kDone, kReturn, kReject } outcome = Outcome::kDone;
   std::vector<std::pair<Offset, Offset>> ranges;  // first, last; ascending
-  Token consumer;      // whose credit grows; {} for what was taken with AcquireRequest
+  Token consumer;                                 // whose credit grows; {} for what was taken with AcquireRequest
 };
 struct SettleDone {};  // committed
 
@@ -176,22 +183,21 @@ struct QueueStatsDone {
 
 // --- groups: broker/groups/requests.h, in the cell Broker::cell_of_group() names
 
-using CellRequest =
-    std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,
-                 AttachRequest, DetachRequest, CreditRequest, PoolRequest, SettleRequest, AcquireRequest, PurgeRequest,
-                 QueueStatsRequest, GroupRequest>;
+using CellRequest = std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest,
+                                 TrimRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest, SettleRequest,
+                                 AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
 
 // --- catalog
 
 struct CreateStream {
-  StreamRecord wanted;           // id, partitions' cells and version are chosen by the catalog
+  StreamRecord wanted;  // id, partitions' cells and version are chosen by the catalog
   uint32_t partition_count = 1;
   bool validate_only = false;
 };
 struct DeleteStream {
   base::Uuid id;
 };
-struct AlterStream {             // replaces all attributes, if the record's version is still `expected_version`
+struct AlterStream {  // replaces all attributes, if the record's version is still `expected_version`
   base::Uuid id;
   uint64_t expected_version = 0;
   std::map<std::string, std::string> attributes;
@@ -212,8 +218,8 @@ struct WriterIdDone {
 };
 
 using ActionBody = std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, AttachDone,
-                                DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone, QueueStatsDone,
-                                GroupReply, CatalogDone, WriterIdDone>;
+                                DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
+                                QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
 struct Action {
   ReplyTo to;
   ActionBody body;

@@ -87,7 +87,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, QueueStatsRequest& request);
   void on(ReplyTo from, GroupRequest& request);
 
-  ReadDone::Item plan_read(const ReadRequest::Item& item, size_t& bytes_left, ReadOp& op, size_t index);
+  ReadDone::Item plan_read(const ReadRequest& request, size_t index, size_t& bytes_left, ReadOp& op);
   void start_loads(const std::shared_ptr<ReadOp>& op);
   Queue* find_queue(const base::PartitionKey& key);
   Queue& queue_for(const base::PartitionKey& key);

@@ -26,6 +26,7 @@ void CellEngine::make_partitions(const StreamRecord& record) {
   for (uint32_t i = 0; i < record.partitions.size(); ++i) {
     if (record.partitions[i] != cell_.id()) continue;
     Partition& partition = cell_.find_or_make(record.key(i), !record.durable || record.exclusive_owner.has_value());
+    partition.set_moves_to_segments(record.kind == StreamKind::kStream);
     if (record.kind == StreamKind::kQueue) queue_for(record.key(i)).set_partition(partition);
   }
 }

@@ -105,6 +105,7 @@ bool WalFiles::can_advance(bool may_use_reserve) const {
 
 void WalFiles::advance(uint64_t slots) {
   CHECK(ready_count() > 0, "no WAL file is ready");
+  files_.at(current_).filled_at = options_.loop.now();
   ++current_;
   advanced_ = true;
   large_slots_ = slots * kLargeSlotBytes < options_.file_bytes;
@@ -118,14 +119,20 @@ std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
   return dead;
 }
 
-void WalFiles::lend_reserve() {
-  if (preparing_ || ready_count() < 2) return;
+bool WalFiles::lend_reserve() {
+  if (preparing_ || lent_ || ready_count() < 2) return false;
   lent_ = true;
   disk_full_ = true;  // data must not take what is left
   const std::string path = path_of(last_seq());
   files_.erase(last_seq());
   worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
   if (on_change_) on_change_();
+  return true;
+}
+
+void WalFiles::end_loan() {
+  lent_ = false;
+  prepare_ahead();
 }
 
 void WalFiles::release(const std::vector<uint64_t>& candidates) {

@@ -34,7 +34,7 @@ class WalFiles {
   base::Result<> open_existing();
   std::vector<uint64_t> sequence_numbers() const;
   base::Result<> set_current(uint64_t file_seq);  // creates it if there is none
-  base::Result<> make_next();                      // likewise blocking: one ready file
+  base::Result<> make_next();                     // likewise blocking: one ready file
   uint64_t file_bytes() const { return options_.file_bytes; }
 
   std::shared_ptr<io::File> file(uint64_t file_seq) const;  // null if unknown
@@ -51,13 +51,21 @@ class WalFiles {
   int64_t live_bytes(uint64_t file_seq) const { return files_.at(file_seq).live_bytes; }
   size_t count() const { return files_.size(); }
 
+  // visit(file_seq, live bytes, when it was filled: long ago if in an earlier life)
+  template <typename Visit>
+  void for_each_past(Visit visit) const {
+    for (const auto& [seq, entry] : files_)
+      if (seq < current_) visit(seq, static_cast<uint64_t>(entry.live_bytes), entry.filled_at);
+  }
+
   // Past files below `before` without live bytes: the candidates a checkpoint may release.
   std::vector<uint64_t> dead_before(uint64_t before) const;
   // Recycles those of `candidates` that nobody reads; the rest stay for the next time.
   void release(const std::vector<uint64_t>& candidates);
-  // Removes one file of the reserve, so that a checkpoint finds room on a full disk; no new one is made before release().
-  // The last ready file stays: mutations need it.
-  void lend_reserve();
+  // Removes one file of the reserve, so that a checkpoint or a pack finds room on a full disk; no new one is made before
+  // release() or end_loan(). False: one is lent already, or only the last ready file is left, which mutations need.
+  bool lend_reserve();
+  void end_loan();
 
   // Starts preparing files until enough are ready; retried every second while the disk is full. `on_change` (set once)
   // is called when a file became ready or the disk turned out to be full.
@@ -70,6 +78,7 @@ class WalFiles {
   struct Entry {
     std::shared_ptr<io::File> file;
     int64_t live_bytes = 0;
+    base::MonoTime filled_at;
   };
   std::string path_of(uint64_t file_seq) const { return options_.directory + "/" + name_of(file_seq); }
   size_t ready_count() const { return files_.empty() ? 0 : static_cast<size_t>(last_seq() - current_); }

@@ -21,8 +21,8 @@ void FetchedPartition::fail(ErrorCode code) {
   bytes = 0;
 }
 
-void FetchedPartition::add(base::Slice batch) {
-  if (batch.empty()) return;  // e.g. converted from one that has no messages
+void FetchedPartition::add(RecordBytes batch) {
+  if (batch.size() == 0) return;  // e.g. converted from one that has no messages
   bytes += static_cast<int64_t>(batch.size());
   batches.push_back(std::move(batch));
 }
@@ -62,7 +62,7 @@ void FetchPlan::take(FetchedPartition& partition, broker::ReadDone::Item&& item)
   for (broker::ReadBatch& batch : item.batches) {
     partition.next = batch.base_offset + base::OffsetCount(batch.count);
     if (batch.encoding == kEncodingTag) {
-      partition.add(std::move(batch.bytes));
+      partition.add({std::move(batch.bytes), std::move(batch.span)});
     } else if (!convert(partition, batch)) {
       return partition.fail(ErrorCode::kCorruptMessage);
     }
@@ -76,7 +76,7 @@ bool FetchPlan::convert(FetchedPartition& partition, const broker::ReadBatch& ba
   const auto converted =
       encoding->to_hub(batch.bytes.view(), batch.base_offset,
                        [&](base::Offset offset, const broker::HubMessage& message) { out.add(offset, message); });
-  if (converted) partition.add(base::Slice::copy_of(out.finish()));
+  if (converted) partition.add({base::Slice::copy_of(out.finish()), {}});
   return converted.has_value();
 }
 
@@ -166,7 +166,7 @@ Reply FetchPlan::make_reply(const Call& call) {
   size_t streamed_bytes = 0;
   for (size_t i = 0; i < records.size(); ++i) {
     streamed_bytes += records[i].size_bytes;
-    for (base::Slice& batch : partitions_[i].batches) reply.streamed.push_back({records[i].position, std::move(batch)});
+    for (RecordBytes& batch : partitions_[i].batches) reply.streamed.push_back({records[i].position, std::move(batch)});
   }
   end_response(out, frame_at, streamed_bytes);
   reply.bytes = std::move(out.buffer());

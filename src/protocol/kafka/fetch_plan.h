@@ -31,13 +31,13 @@ struct FetchedPartition {
   int64_t start = -1, committed = -1;
   FetchResponse::DivergingEpoch diverging;
   int32_t index = 0;
-  std::vector<base::Slice> batches;
+  std::vector<RecordBytes> batches;
   int64_t bytes = 0;  // of `batches`
 
   bool is_readable() const { return error == ErrorCode::kNone && diverging == FetchResponse::DivergingEpoch{}; }
   bool wants_more() const { return is_readable() && bytes < bytes_max; }
   void fail(ErrorCode code);
-  void add(base::Slice batch);
+  void add(RecordBytes batch);
 };
 
 class FetchPlan {

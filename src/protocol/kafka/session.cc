@@ -34,7 +34,7 @@ constexpr std::string_view kKnownClients[] = {
 
 size_t Reply::size_bytes() const {
   size_t size = bytes.size();
-  for (const Streamed& piece : streamed) size += piece.slice.size();
+  for (const Streamed& piece : streamed) size += piece.records.size();
   return size;
 }
 
@@ -157,7 +157,11 @@ void Session::write(Reply& reply) {
   for (Reply::Streamed& piece : reply.streamed) {
     out.write(bytes.subspan(written, piece.position - written));
     written = piece.position;
-    out.append(std::move(piece.slice));
+    if (piece.records.slice.empty()) {
+      out.append(std::move(piece.records.span));
+    } else {
+      out.append(std::move(piece.records.slice));
+    }
   }
   out.write(bytes.subspan(written));
 }

@@ -40,10 +40,15 @@ inline constexpr size_t kHeldReplyBytesMax = 8 * 1024 * 1024;  // replies that w
 }  // namespace limits
 
 // The bytes of a reply, frame size included, and what goes in between by reference; positions ascend.
+struct RecordBytes {
+  base::Slice slice;  // or, if empty:
+  io::FileSpan span;
+  size_t size() const { return slice.empty() ? span.bytes : slice.size(); }
+};
 struct Reply {
   struct Streamed {
-    size_t position;  // in `bytes`: this slice goes before bytes[position]
-    base::Slice slice;
+    size_t position;  // in `bytes`: this goes before bytes[position]
+    RecordBytes records;
   };
   std::vector<uint8_t> bytes;
   std::vector<Streamed> streamed;
