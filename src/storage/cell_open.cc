@@ -23,9 +23,7 @@ base::Result<RecoveryReport> Cell::open() {
                          [this](const SlotHeader& header, View mutations) { return replay_slot(header, mutations); }));
   newest_leader_ts_ = std::max(newest_leader_ts_, report.newest_leader_ts);
   TRY(check_recovered(report));
-  // What recovery kept is synced before anything is answered.
-  for (uint64_t seq : files_.sequence_numbers())
-    if (seq <= report.end.position.file_seq) TRY(files_.file(seq)->sync_data());
+  TRY(make_durable(files_, report));
   TRY(files_.set_current(report.end.position.file_seq));
   if (files_.file_bytes() - report.end.position.offset < Wal::slot_bytes_max(files_.file_bytes()))
     TRY(files_.make_next());  // the opening slot will not fit
