@@ -35,6 +35,7 @@ CellEngine::CellEngine(Broker& broker, Options options)
       cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
       groups_(*this, options.groups, std::move(options.new_id)),
+      retention_(std::move(options.retention)),
       parked_bytes_max_(options.cell.undurable_bytes_max / 2) {}
 
 CellEngine::~CellEngine() = default;
@@ -54,6 +55,7 @@ base::Result<storage::RecoveryReport> CellEngine::open() {
   groups_.limit_mutations(cell_.wal().part_bytes_max() - 4 * base::limits::kKiB);
   groups_.start(broker_.loop().now(), broker_.loop().wall_now());
   arm_groups();
+  if (retention_) arm_retention();
   return report;
 }
 

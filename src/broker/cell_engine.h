@@ -16,6 +16,7 @@
 #include "broker/groups/config.h"
 #include "broker/groups/group_table.h"
 #include "broker/groups/output.h"
+#include "broker/retention.h"
 #include "broker/watches.h"
 #include "storage/cell.h"
 
@@ -35,6 +36,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     storage::Cell::Options cell;
     GroupConfig groups;
     std::function<base::Uuid()> new_id;
+    // What a stream keeps; asked every few seconds, so that a changed setting acts. Empty: everything.
+    std::function<RetentionPolicy(const StreamRecord&)> retention = {};
   };
   CellEngine(Broker& broker, Options options);
   ~CellEngine() override;
@@ -94,6 +97,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void make_partitions(const StreamRecord& record);
   void drop_partition(const base::PartitionKey& key);
   void report_dropped(const base::Uuid& stream);
+  void arm_retention();
+  void retain(std::vector<base::PartitionKey> left);
+  void retain(storage::Partition& partition);
   void arm_turn_end();
   void arm_groups();
   void update_pressure();
@@ -135,6 +141,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
   std::vector<base::PartitionKey> to_pump_;
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
+  std::function<RetentionPolicy(const StreamRecord&)> retention_;
   Watches watches_;
   std::deque<Gated> gated_;          // ascending
   std::deque<ParkedAppend> parked_;  // what producers had sent before they were told to stop; in order

@@ -73,7 +73,9 @@ TEST_CASE("queue_entries_are_delivered_settled_and_never_come_back_not_even_afte
   const Token consumer = kit.send(key, AttachRequest{.queue = key, .credit = 4});
   for (int i = 0; i < 3; ++i) kit.ask<AppendDone>(key, kit.batch(key, "abcd", 2));
   CHECK(offsets_of(kit.session->all<Deliveries>(consumer)) == std::vector<int64_t>{0, 1, 2, 3});
-  kit.ask<SettleDone>(key, SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
+  kit.ask<SettleDone>(
+      key,
+      SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
   kit.crash();
   const Token again = kit.send(key, AttachRequest{.queue = key});
   kit.settle();

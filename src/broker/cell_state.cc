@@ -7,6 +7,9 @@
 namespace polylog::broker {
 namespace {
 
+constexpr auto kRetentionInterval = std::chrono::seconds(5);  // acts within this of being due
+constexpr size_t kRetentionPartitionsPerTurn = 256;
+
 constexpr char kQueueName = 'q', kGroupName = 'g';  // first byte of a checkpoint object's name
 
 std::string name_of_queue(const base::PartitionKey& key) {
@@ -66,6 +69,35 @@ void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {
   for (uint32_t i = 0; i < partitions; ++i)
     if (cell_.find({stream, i}) != nullptr) drop_partition({stream, i});
   report_dropped(stream);
+}
+
+// --- retention
+
+void CellEngine::arm_retention() {
+  broker_.loop().call_at(broker_.loop().now() + kRetentionInterval, [this] {
+    if (!failed()) retain(cell_.keys());
+  });
+}
+
+// Some hundreds of partitions a turn, so that none grows long.
+void CellEngine::retain(std::vector<base::PartitionKey> left) {
+  for (size_t i = 0; i < kRetentionPartitionsPerTurn && !left.empty(); ++i) {
+    if (Partition* partition = cell_.find(left.back())) retain(*partition);
+    left.pop_back();
+  }
+  if (left.empty()) return arm_retention();
+  broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left)]() mutable { retain(std::move(left)); });
+}
+
+void CellEngine::retain(Partition& partition) {
+  if (partition.start() == partition.committed() || queues_.contains(partition.key())) return;
+  const auto record = broker_.catalog().find(partition.key().stream);
+  if (!record) return;
+  const base::Offset from = retained_from(partition, retention_(*record), cell_.now());
+  if (from <= partition.start()) return;
+  cell_.trim(partition, from);
+  cell_.release_soon();
+  arm_turn_end();
 }
 
 void CellEngine::session_closed(SessionId session) {

@@ -53,7 +53,8 @@ struct EngineKit {
                                                     .wal_file_bytes = base::limits::kWalFileBytesMin,
                                                     .reserve_bytes = 2 * base::limits::kMiB},
                                            .groups = {},
-                                           .new_id = [this] { return new_id(); }});
+                                           .new_id = [this] { return new_id(); },
+                                           .retention = retention});
       opened.push_back(engine->open().has_value());
       brokers[i]->add_cell(base::CellId(i), std::move(engine));
     }
@@ -125,6 +126,7 @@ struct EngineKit {
   io::SimWorld world;
   io::SimDisk disk;
   EncodingRegistry encodings;
+  std::function<RetentionPolicy(const StreamRecord&)> retention;  // from the next open() on
   base::Registry metrics;
   std::vector<Broker*> all;
   std::vector<std::unique_ptr<Broker>> brokers;

@@ -94,6 +94,8 @@ class Cell final : private PackerHost {
   base::Result<Appended> append(Partition& partition, const BatchInfo& info, View bytes);
   Lsn trim(Partition& partition, Offset log_start);
   void drop(const base::PartitionKey& key);
+  // What was trimmed is given back by a checkpoint within seconds, not by the next one that is due.
+  void release_soon() { space_freed_ = true; }
   // The engine's own mutations. Always taken unless the cell failed (then Lsn{} never commits).
   Lsn log(MutationType type, View payload, uint8_t version = 1);
 
@@ -117,6 +119,7 @@ class Cell final : private PackerHost {
     for (auto& [key, partition] : partitions_) visit(*partition);
   }
   base::WallTime now();
+  std::vector<base::PartitionKey> keys() const { return partition_keys(); }
 
   // --- reading
   // Fills in the bytes that are not in RAM. What is still on its way to the disk is read when it is there; a cell that
