@@ -82,6 +82,7 @@ base::Result<RecoveryReport> Cell::open() {
                                             .on_failed = [this](const base::Error& error) { on_failed(error); }},
                                report.end);
   files_.set_on_change([this] { engine_.on_space_change(disk_full()); });
+  files_.set_on_failed([this](const base::Error& error) { on_failed(error); });
   TRY(wal_->open_epoch(report.end.epoch.next()));
   committed_lsn_ = wal_->durable_lsn();
   files_.prepare_ahead();
@@ -269,7 +270,7 @@ Lsn Cell::log(MutationType type, View payload, uint8_t version) {
   if (failed_) return Lsn(UINT64_MAX);
   if (!wal_->reserve(0, payload.size() + kMutationHeaderBytes, true)) {
     // Its effect is about to be applied: a cell whose state runs ahead of its log must not go on.
-    if (!failed_) on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
+    on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
     return Lsn(UINT64_MAX);
   }
   return wal_->add_mutation({type, version, payload});
@@ -386,7 +387,7 @@ void Cell::commit(Lsn lsn) {
 }
 
 void Cell::on_failed(const base::Error& error) {
-  failed_ = true;
+  if (std::exchange(failed_, true)) return;
   base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                                          "disk is sound",
                                          options_.id.value, error.text));

@@ -11,7 +11,7 @@
 namespace polylog::storage {
 namespace {
 
-constexpr auto kRetryWhenFull = std::chrono::seconds(1);
+constexpr auto kRetryAfter = std::chrono::seconds(1);
 constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
 
 enum class Effort {
@@ -172,14 +172,28 @@ void WalFiles::prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File
     disk_full_ = false;
     prepare_ahead();
   } else {
-    if (!disk_full_)
-      base::log_error("storage", fmt::format("{}: cannot prepare a WAL file: {}. Writing goes on in the reserve for "
-                                             "deletes and acknowledgements only; free space or delete streams",
-                                             options_.directory, result.error().text));
-    disk_full_ = true;
-    options_.loop.call_at(options_.loop.now() + kRetryWhenFull, [this] { prepare_ahead(); });
+    not_prepared(result.error());
   }
   if (on_change_) on_change_();
+}
+
+void WalFiles::not_prepared(const base::Error& error) {
+  const std::string text = fmt::format("{}: cannot prepare a WAL file: {}", options_.directory, error.text);
+  const bool full = error.code == base::ErrorCode::kDiskFull;
+  if (!full &&
+      error.code != base::ErrorCode::kOverloaded) {  // the disk lost something: not to be retried as if it had not
+    if (on_failed_) on_failed_({base::ErrorCode::kIo, text});
+    return;
+  }
+  if (!full) {
+    base::log_warn("storage", text);
+  } else if (!disk_full_) {
+    base::log_error("storage", text +
+                                   ". Writing goes on in the reserve for deletes and acknowledgements only; free space "
+                                   "or delete streams");
+  }
+  disk_full_ = disk_full_ || full;
+  options_.loop.call_at(options_.loop.now() + kRetryAfter, [this] { prepare_ahead(); });
 }
 
 }  // namespace polylog::storage

@@ -4,6 +4,7 @@
 // always under their final name, so that moving on to the next one is free. Of the ready files the last `reserve_files`
 // are the reserve: only what frees space may use them once the disk is full.
 // Counts live bytes a file (rebuilt at recovery, never stored). Does not know slots. Owned by the cell's core.
+// Errors: what may pass (kDiskFull, kOverloaded) is tried again every second; anything else is told once, as final.
 #pragma once
 
 #include <deque>
@@ -34,7 +35,7 @@ class WalFiles {
   base::Result<> open_existing();
   std::vector<uint64_t> sequence_numbers() const;
   base::Result<> set_current(uint64_t file_seq);  // creates it if there is none
-  base::Result<> make_next();                      // likewise blocking: one ready file
+  base::Result<> make_next();                     // likewise blocking: one ready file
   uint64_t file_bytes() const { return options_.file_bytes; }
 
   std::shared_ptr<io::File> file(uint64_t file_seq) const;  // null if unknown
@@ -59,10 +60,11 @@ class WalFiles {
   // The last ready file stays: mutations need it.
   void lend_reserve();
 
-  // Starts preparing files until enough are ready; retried every second while the disk is full. `on_change` (set once)
-  // is called when a file became ready or the disk turned out to be full.
+  // Starts preparing files until enough are ready. `on_change` (set once) is called when a file became ready or the disk
+  // turned out to be full; `on_failed` when the disk failed: whoever owns the files must not go on.
   void prepare_ahead();
   void set_on_change(std::function<void()> on_change) { on_change_ = std::move(on_change); }
+  void set_on_failed(std::function<void(const base::Error&)> on_failed) { on_failed_ = std::move(on_failed); }
 
   static std::string name_of(uint64_t file_seq);
 
@@ -75,6 +77,7 @@ class WalFiles {
   size_t ready_count() const { return files_.empty() ? 0 : static_cast<size_t>(last_seq() - current_); }
   uint64_t last_seq() const { return files_.rbegin()->first; }
   void prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File>> result);
+  void not_prepared(const base::Error& error);
 
   Options options_;
   std::map<uint64_t, Entry> files_;
@@ -86,6 +89,7 @@ class WalFiles {
   bool lent_ = false;
   bool disk_full_ = false;
   std::function<void()> on_change_;
+  std::function<void(const base::Error&)> on_failed_;
   std::unique_ptr<io::Worker> worker_;  // last: its end waits for the running job
 };
 
