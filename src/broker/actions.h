@@ -150,7 +150,9 @@ struct SettleRequest {
   std::vector<std::pair<Offset, Offset>> ranges;  // first, last; ascending
   Token consumer;      // whose credit grows; {} for what was taken with AcquireRequest
 };
-struct SettleDone {};  // committed
+struct SettleDone {  // committed; kIo: the cell stopped, and whether it took place is unknown
+  base::Result<> result;
+};
 
 struct AcquireRequest {  // takes one entry now, if there is one
   base::PartitionKey queue;

@@ -79,6 +79,7 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
   if (std::holds_alternative<TrimRequest>(request)) broker_.emit({from, TrimDone{closed()}});
   if (std::holds_alternative<AttachRequest>(request)) broker_.emit({from, AttachDone{closed()}});
   if (std::holds_alternative<DetachRequest>(request)) broker_.emit({from, DetachDone{}});
+  if (std::holds_alternative<SettleRequest>(request)) broker_.emit({from, SettleDone{closed()}});
   if (std::holds_alternative<AcquireRequest>(request)) broker_.emit({from, AcquireDone{.run = closed()}});
   if (std::holds_alternative<PurgeRequest>(request)) broker_.emit({from, PurgeDone{closed()}});
   if (std::holds_alternative<QueueStatsRequest>(request)) broker_.emit({from, QueueStatsDone{.result = closed()}});
@@ -260,6 +261,7 @@ bool turn_into_failure(ActionBody& body, const base::Error& error) {
   if (auto* done = std::get_if<AppendDone>(&body)) return fail(done->base_offset);
   if (auto* done = std::get_if<TrimDone>(&body)) return fail(done->log_start);
   if (auto* done = std::get_if<AttachDone>(&body)) return fail(done->result);
+  if (auto* done = std::get_if<SettleDone>(&body)) return fail(done->result);
   if (auto* done = std::get_if<AcquireDone>(&body)) return fail(done->run);
   if (auto* done = std::get_if<PurgeDone>(&body)) return fail(done->count);
   if (auto* done = std::get_if<QueueStatsDone>(&body)) return fail(done->result);

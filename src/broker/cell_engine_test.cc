@@ -73,7 +73,9 @@ TEST_CASE("queue_entries_are_delivered_settled_and_never_come_back_not_even_afte
   const Token consumer = kit.send(key, AttachRequest{.queue = key, .credit = 4});
   for (int i = 0; i < 3; ++i) kit.ask<AppendDone>(key, kit.batch(key, "abcd", 2));
   CHECK(offsets_of(kit.session->all<Deliveries>(consumer)) == std::vector<int64_t>{0, 1, 2, 3});
-  kit.ask<SettleDone>(key, SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
+  kit.ask<SettleDone>(
+      key,
+      SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
   kit.crash();
   const Token again = kit.send(key, AttachRequest{.queue = key});
   kit.settle();
@@ -156,6 +158,28 @@ TEST_CASE("after_a_failed_sync_appends_are_refused_and_reads_go_on") {
   CHECK(kit.ask<ReadDone>(key, read_from(key, 0)).items[0].batches.size() == 1);
 }
 
+TEST_CASE("what_is_settled_while_or_after_the_cell_stops_is_answered_but_never_as_done") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  kit.ask<AppendDone>(key, kit.batch(key, "abcd", 4));
+  const Token consumer = kit.send(key, AttachRequest{.queue = key});
+  kit.settle();
+  REQUIRE(offsets_of(kit.session->all<Deliveries>(consumer)).size() == 4);
+  const auto settle = [&](int64_t offset, SettleRequest::Outcome outcome = SettleRequest::Outcome::kDone) {
+    return kit
+        .ask<SettleDone>(
+            key,
+            SettleRequest{
+                .queue = key, .outcome = outcome, .ranges = {{Offset(offset), Offset(offset)}}, .consumer = consumer})
+        .result;
+  };
+  CHECK(settle(0));
+  kit.disk.faults.sync_error = 1;
+  CHECK(settle(1).error().code == ErrorCode::kIo);  // while it is written
+  kit.disk.faults.sync_error = 0;
+  CHECK(settle(2).error().code == ErrorCode::kIo);  // afterwards
+}
+
 TEST_CASE("a_cell_that_does_not_open_answers_and_the_others_go_on") {
   EngineKit kit(2);
   const auto done = kit.create("s", 2);
@@ -174,6 +198,8 @@ TEST_CASE("a_cell_that_does_not_open_answers_and_the_others_go_on") {
     CHECK(read.items[0].error.has_value() == closed);
     CHECK(kit.ask<TrimDone>(key, TrimRequest{key, Offset(1)}).log_start.has_value() == !closed);
     CHECK(kit.ask<AttachDone>(key, AttachRequest{.queue = key}).result.has_value() == false);
+    CHECK(kit.ask<SettleDone>(key, SettleRequest{.queue = key, .ranges = {}, .consumer = {}}).result.has_value() ==
+          !closed);
   }
   kit.brokers[0]->submit(base::CellId(0), {kit.session->id, Token{1000}}, GroupRequest{HeartbeatRequest{}});
   kit.settle();
