@@ -37,11 +37,14 @@ struct AppendRequest {
   uint32_t count = 0;
   base::WallTime max_ts;
   std::optional<storage::WriterStamp> writer;
+
+  base::View batch() const { return owned.empty() ? bytes : owned.view(); }
 };
-struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge, kOverloaded
+struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge
   base::Result<Offset> base_offset;
   base::WallTime append_ts;
   Offset log_start;
+  size_t request_bytes = 0;  // of the batch: what IngressBudget gets back
 };
 
 // Reads committed entries, whole batches, in the order of the items, until bytes_max is used up (at least one batch).

@@ -1,5 +1,6 @@
 #include "broker/cell_engine.h"
 
+#include <array>
 #include <set>
 
 #include "broker/engine_test_kit.h"
@@ -131,6 +132,47 @@ TEST_CASE("a_very_fragmented_purge_fits_its_mutations") {
   CHECK(kit.ask<PurgeDone>(key, PurgeRequest{key}).count == uint32_t{kEntries / 2});
   kit.crash();
   CHECK(kit.ask<QueueStatsDone>(key, QueueStatsRequest{key}).ready == kEntries / 2);
+}
+
+TEST_CASE("appends_beyond_what_the_disk_takes_wait_in_order_and_none_is_refused_whichever_core_they_come_from") {
+  constexpr size_t kBytes = 300'000, kIngressBytes = 4 * base::limits::kMiB;
+  EngineKit kit(2, 1, kIngressBytes);
+  const auto key = make(kit, "s", StreamKind::kStream);
+  std::array<RecordingSession, 2> sessions;
+  for (size_t core = 0; core < 2; ++core) sessions[core].id = kit.brokers[core]->add_session(sessions[core]);
+  const base::CellId cell = kit.brokers[0]->catalog().find("s")->partitions[0];
+  uint64_t submitted = 0, offset = 0;
+  for (int round = 0; round < 20; ++round) {
+    for (size_t core = 0; core < 2; ++core) {
+      Broker& broker = *kit.brokers[core];
+      for (; !broker.under_pressure(); ++submitted)  // as a session does
+        broker.submit(cell, {sessions[core].id, Token{submitted}}, kit.batch(key, std::string(kBytes, 'x')));
+      CHECK(broker.ingress().used_bytes() <= kIngressBytes + kBytes);
+    }
+    kit.settle();
+    for (RecordingSession& session : sessions) {
+      CHECK(session.pressure_changes > 0);
+      for (const Action& action : session.actions) {
+        REQUIRE(std::get<AppendDone>(action.body).base_offset);
+        ++offset;
+      }
+      session.actions.clear();
+    }
+    CHECK(offset == submitted);
+    for (const auto& broker : kit.brokers) CHECK(broker->ingress().used_bytes() == 0);
+  }
+}
+
+TEST_CASE("a_batch_longer_than_the_ready_files_waits_for_more_and_what_comes_behind_it_keeps_its_place") {
+  EngineKit kit;
+  const auto key = make(kit, "s", StreamKind::kStream);
+  const std::string text(20 * base::limits::kMiB, 'L');
+  const Token large = kit.send(key, kit.batch(key, text)), small = kit.send(key, kit.batch(key, "small"));
+  kit.world.run_for(std::chrono::seconds(10));
+  REQUIRE(kit.session->all<AppendDone>(large).size() == 1);
+  CHECK(kit.session->all<AppendDone>(large)[0].base_offset == Offset(0));
+  REQUIRE(kit.session->all<AppendDone>(small).size() == 1);
+  CHECK(kit.session->all<AppendDone>(small)[0].base_offset == Offset(1));
 }
 
 TEST_CASE("a_queue_is_not_trimmed_from_outside") {

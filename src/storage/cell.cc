@@ -19,6 +19,7 @@ constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;  // one to write to, one to lend to a checkpoint
 constexpr size_t kStaleTailEntriesMax = 4096;
+constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
 
 }  // namespace
 
@@ -48,6 +49,8 @@ Cell::Cell(Options options, Engine& engine)
 
 base::Result<RecoveryReport> Cell::open() {
   TRY(options_.disk.make_directory(options_.directory));
+  TRY_ASSIGN(const io::Disk::Space space, options_.disk.space(options_.directory));
+  disk_bytes_ = space.total_bytes;
   TRY(files_.open_existing());
   TRY_ASSIGN(const auto head, load_checkpoint(options_.disk, options_.directory, options_.id,
                                               [this](const CheckpointObject& object) { return restore(object); }));
@@ -208,6 +211,7 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
                    .writer = info.writer};
   const size_t piece_count = (bytes.size() + wal_->part_bytes_max() - 1) / wal_->part_bytes_max();
   if (piece_count > kPiecesPerBatchMax) return base::fail(base::ErrorCode::kTooLarge, "a batch of too many pieces");
+  if (piece_count > 1) TRY(make_room_for(piece_count));
   base::Slice whole;
   TRY_ASSIGN(m.pieces, write_pieces(bytes, info, m.base_offset, whole, m.crc,
                                     kAppendMutationBytesMax + piece_count * kPieceMutationBytes));
@@ -225,6 +229,18 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
   keep_in_tail(partition, appended.base_offset, kept_bytes);
   pending_.push_back({appended.lsn, &partition, partition.appended()});
   return appended;
+}
+
+// All or nothing: a batch that ran out of files half way would use up what the next attempt needs.
+base::Result<> Cell::make_room_for(size_t pieces) {
+  const size_t files = wal_->files_for(pieces);
+  if (files_.has_ready(files)) return {};
+  if (files * files_.file_bytes() > disk_bytes_ / kDiskShareOfBatch)
+    return base::fail(base::ErrorCode::kTooLarge, "larger than what fits a disk of this size");
+  files_.want_ready(files);
+  if (files_.disk_is_full())
+    return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
+  return base::fail(base::ErrorCode::kOverloaded, "the WAL files for a batch so long are not ready yet");
 }
 
 // Copies the batch into the open slot; a batch longer than a slot takes goes ahead in pieces, and the mutation that names

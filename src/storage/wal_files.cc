@@ -98,9 +98,14 @@ std::shared_ptr<io::File> WalFiles::file(uint64_t file_seq) const {
 
 // The reserve is kept back only once the disk is full; before that its files are as good as any. But data never takes the
 // last ready file: an acknowledgement in the same turn must find room.
-bool WalFiles::can_advance(bool may_use_reserve) const {
-  const size_t kept_back = may_use_reserve ? 0 : disk_full_ ? options_.reserve_files : 1;
-  return ready_count() > kept_back;
+bool WalFiles::can_advance(bool may_use_reserve) const { return ready_count() > (may_use_reserve ? 0 : kept_back()); }
+
+// On a full disk the current file is not written to its end once only the reserve is left behind it: one file more.
+size_t WalFiles::ready_for(size_t files) const { return files + kept_back() + (disk_full_ ? 1 : 0); }
+
+void WalFiles::want_ready(size_t files) {
+  wanted_ready_ = ready_for(files);
+  prepare_ahead();
 }
 
 void WalFiles::advance(uint64_t slots) {
@@ -146,7 +151,8 @@ void WalFiles::release(const std::vector<uint64_t>& candidates) {
 }
 
 void WalFiles::prepare_ahead() {
-  if (preparing_ || lent_ || ready_count() >= options_.reserve_files + 1) return;
+  if (ready_count() >= wanted_ready_) wanted_ready_ = 0;
+  if (preparing_ || lent_ || ready_count() >= std::max(options_.reserve_files + 1, wanted_ready_)) return;
   preparing_ = true;
   const uint64_t seq = last_seq() + 1;
   std::string recycled;
@@ -154,7 +160,7 @@ void WalFiles::prepare_ahead() {
     recycled = path_of(recyclable_.front());
     recyclable_.pop_front();
   }
-  const bool in_a_hurry = advanced_ && ready_count() == 0;
+  const bool in_a_hurry = wanted_ready_ > 0 || (advanced_ && ready_count() == 0);
   const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : Effort::kZeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();

@@ -41,6 +41,11 @@ class WalFiles {
   std::shared_ptr<io::File> file(uint64_t file_seq) const;  // null if unknown
   uint64_t current() const { return current_; }
   bool can_advance(bool may_use_reserve) const;
+  // Whether data may fill so many files, one after the other, without waiting.
+  bool has_ready(size_t files) const { return ready_count() >= ready_for(files); }
+  // Has so many prepared, once; for a batch that is longer than what is kept ready.
+  void want_ready(size_t files);
+  bool disk_is_full() const { return disk_full_; }  // the last preparation found no space
   // The first ready file becomes current; CHECKs that there is one. `slots` lie in the file that ends.
   void advance(uint64_t slots);
   bool only_reserve_left() const { return disk_full_ && !can_advance(false); }
@@ -74,6 +79,8 @@ class WalFiles {
     int64_t live_bytes = 0;
   };
   std::string path_of(uint64_t file_seq) const { return options_.directory + "/" + name_of(file_seq); }
+  size_t kept_back() const { return disk_full_ ? options_.reserve_files : 1; }  // from data
+  size_t ready_for(size_t files) const;
   size_t ready_count() const { return files_.empty() ? 0 : static_cast<size_t>(last_seq() - current_); }
   uint64_t last_seq() const { return files_.rbegin()->first; }
   void prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File>> result);
@@ -83,6 +90,7 @@ class WalFiles {
   std::map<uint64_t, Entry> files_;
   std::deque<uint64_t> recyclable_;  // released, not yet renamed
   uint64_t current_ = 0;
+  size_t wanted_ready_ = 0;   // more than the usual, until they are
   bool advanced_ = false;     // this life has filled a file
   bool large_slots_ = false;  // the last one held few
   bool preparing_ = false;
