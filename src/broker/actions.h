@@ -38,11 +38,14 @@ struct AppendRequest {
   uint32_t count = 0;
   base::WallTime max_ts;
   std::optional<storage::WriterStamp> writer;
+
+  base::View batch() const { return owned.empty() ? bytes : owned.view(); }
 };
-struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge, kOverloaded
+struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge
   base::Result<Offset> base_offset;
   base::WallTime append_ts;
   Offset log_start;
+  size_t request_bytes = 0;  // of the batch: what IngressBudget gets back
 };
 
 // Reads committed entries, whole batches, in the order of the items, until bytes_max is used up (at least one batch).
@@ -157,7 +160,9 @@ struct SettleRequest {
   std::vector<std::pair<Offset, Offset>> ranges;  // first, last; ascending
   Token consumer;                                 // whose credit grows; {} for what was taken with AcquireRequest
 };
-struct SettleDone {};  // committed
+struct SettleDone {  // committed; kIo: the cell stopped, and whether it took place is unknown
+  base::Result<> result;
+};
 
 struct AcquireRequest {  // takes one entry now, if there is one
   base::PartitionKey queue;

@@ -11,6 +11,7 @@ namespace polylog::broker {
 Broker::Broker(Options options)
     : options_(std::move(options)),
       egress_(options_.egress_bytes_max),
+      ingress_(options_.ingress_bytes_max),
       epochs_(options_.core_of_cell.size()),
       cell_states_(options_.core_of_cell.size()) {}
 
@@ -36,9 +37,11 @@ void Broker::remove_session(SessionId id) {
 void Broker::submit(base::CellId cell, ReplyTo from, CellRequest request) {
   CHECK(cell.value < options_.core_of_cell.size(), "a request for a cell that does not exist");
   const base::CoreId core = options_.core_of_cell[cell.value];
+  AppendRequest* append = std::get_if<AppendRequest>(&request);
+  if (append != nullptr) ingress_.submitted(append->batch().size());
   if (core == options_.loop.core()) return execute(cell, from, std::move(request));
   // The frame that the bytes lie in does not live until the other core reads them.
-  if (AppendRequest* append = std::get_if<AppendRequest>(&request); append != nullptr && append->owned.empty())
+  if (append != nullptr && append->owned.empty())
     append->owned = base::Slice::copy_of(std::exchange(append->bytes, {}));
   options_.loop.send(core, [there = options_.all[core.value], cell, from, r = std::move(request)]() mutable {
     there->execute(cell, from, std::move(r));
@@ -93,6 +96,8 @@ void Broker::dispatch() {
 
 void Broker::bring(std::vector<Action> actions) {
   for (Action& action : actions) {
+    const auto* append = std::get_if<AppendDone>(&action.body);
+    if (append != nullptr && ingress_.answered(append->request_bytes)) tell_sessions_pressure();
     const auto found = sessions_.find(action.to.session.number);
     if (found != sessions_.end()) found->second->on_action(std::move(action));  // else: it left meanwhile
   }
@@ -118,6 +123,10 @@ void Broker::set_pressure(base::CellId cell, bool pressured, bool full) {
   pressured_cells_ += static_cast<size_t>(pressured) - static_cast<size_t>(state.pressured);
   full_cells_ += static_cast<size_t>(full) - static_cast<size_t>(state.full);
   state = {pressured, full};
+  tell_sessions_pressure();
+}
+
+void Broker::tell_sessions_pressure() {
   std::vector<uint64_t> numbers;  // a session may leave while it is told
   for (const auto& [number, session] : sessions_) numbers.push_back(number);
   for (uint64_t number : numbers)

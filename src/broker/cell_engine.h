@@ -72,7 +72,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   };
 
   void on(ReplyTo from, AppendRequest& request);
-  bool park(ReplyTo from, AppendRequest& request);
+  void park(ReplyTo from, AppendRequest& request);
   bool try_append(ReplyTo from, AppendRequest& request);
   void append_parked();
   void on(ReplyTo from, ReadRequest& request);
@@ -143,10 +143,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   std::function<RetentionPolicy(const StreamRecord&)> retention_;
   Watches watches_;
-  std::deque<Gated> gated_;          // ascending
-  std::deque<ParkedAppend> parked_;  // what producers had sent before they were told to stop; in order
-  size_t parked_bytes_ = 0;
-  const size_t parked_bytes_max_;
+  std::deque<Gated> gated_;  // ascending
+  // What producers had sent before they were told to stop, in order. Bounded by the cores' IngressBudgets.
+  std::deque<ParkedAppend> parked_;
   bool opened_ = false;
   bool someone_waits_ = false;  // for what this turn staged; a confirmation that acks are durable can wait a moment
   bool turn_end_armed_ = false;

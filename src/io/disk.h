@@ -2,7 +2,8 @@
 // shims can sit underneath), io/sim/sim_disk.h with a memory image that can lose, tear and corrupt what was not synced.
 //
 // All calls block: call them from a Worker or at start-up, never on a loop. A File may be used by one thread at a time for
-// writing, by any number for reading. Errors: kDiskFull (ENOSPC, EDQUOT), kNotFound (ENOENT), kInUse (locked), kIo.
+// writing, by any number for reading. Errors: kDiskFull (ENOSPC, EDQUOT), kNotFound (ENOENT), kInUse (locked), kOverloaded
+// (no descriptor left: may pass), kIo.
 #pragma once
 
 #include <cstdint>

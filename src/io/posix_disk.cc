@@ -34,6 +34,7 @@ std::unexpected<base::Error> fail(std::string_view what, const std::string& path
   if (error == ENOSPC || error == EDQUOT) code = ErrorCode::kDiskFull;
   if (error == ENOENT) code = ErrorCode::kNotFound;
   if (error == EWOULDBLOCK) code = ErrorCode::kInUse;
+  if (error == EMFILE || error == ENFILE) code = ErrorCode::kOverloaded;
   return base::fail(code, std::string(what) + " " + path + ": " + std::strerror(error));
 }
 

@@ -63,13 +63,15 @@ base::Result<> Node::open() {
     core_of_cell_.emplace_back(static_cast<uint16_t>(cell % cores_->size()));
   broker_list_.resize(cores_->size());
   const size_t egress_bytes = shares.egress_bytes / cores_->size();
+  const size_t ingress_bytes = shares.ingress_bytes / 2 / cores_->size();
   for (size_t i = 0; i < cores_->size(); ++i) {
     brokers_.push_back(std::make_unique<broker::Broker>(broker::Broker::Options{.loop = cores_->core(i),
                                                                                 .encodings = encodings_,
                                                                                 .metrics = *registries_[i],
                                                                                 .core_of_cell = core_of_cell_,
                                                                                 .all = broker_list_,
-                                                                                .egress_bytes_max = egress_bytes}));
+                                                                                .egress_bytes_max = egress_bytes,
+                                                                                .ingress_bytes_max = ingress_bytes}));
     broker_list_[i] = brokers_.back().get();
   }
   TRY(open_cells());

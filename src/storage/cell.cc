@@ -17,6 +17,7 @@ constexpr size_t kAppendMutationBytesMax = 128;              // without further 
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;  // one to write to, one to lend to a checkpoint
 constexpr size_t kStaleTailEntriesMax = 4096;
+constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
 
 }  // namespace
 
@@ -90,6 +91,7 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
                    .writer = info.writer};
   const size_t piece_count = (bytes.size() + wal_->part_bytes_max() - 1) / wal_->part_bytes_max();
   if (piece_count > kPiecesPerBatchMax) return base::fail(base::ErrorCode::kTooLarge, "a batch of too many pieces");
+  if (piece_count > 1) TRY(make_room_for(piece_count));
   base::Slice whole;
   TRY_ASSIGN(m.pieces, write_pieces(bytes, info, m.base_offset, whole, m.crc,
                                     kAppendMutationBytesMax + piece_count * kPieceMutationBytes));
@@ -107,6 +109,18 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
   keep_in_tail(partition, appended.base_offset, kept_bytes);
   pending_.push_back({appended.lsn, &partition, partition.appended()});
   return appended;
+}
+
+// All or nothing: a batch that ran out of files half way would use up what the next attempt needs.
+base::Result<> Cell::make_room_for(size_t pieces) {
+  const size_t files = wal_->files_for(pieces);
+  if (files_.has_ready(files)) return {};
+  if (files * files_.file_bytes() > disk_bytes_ / kDiskShareOfBatch)
+    return base::fail(base::ErrorCode::kTooLarge, "larger than what fits a disk of this size");
+  files_.want_ready(files);
+  if (files_.disk_is_full())
+    return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
+  return base::fail(base::ErrorCode::kOverloaded, "the WAL files for a batch so long are not ready yet");
 }
 
 // Copies the batch into the open slot; a batch longer than a slot takes goes ahead in pieces, and the mutation that names
@@ -153,7 +167,7 @@ Lsn Cell::log(MutationType type, View payload, uint8_t version) {
   if (failed_) return Lsn(UINT64_MAX);
   if (!wal_->reserve(0, payload.size() + kMutationHeaderBytes, true)) {
     // Its effect is about to be applied: a cell whose state runs ahead of its log must not go on.
-    if (!failed_) on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
+    on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
     return Lsn(UINT64_MAX);
   }
   return wal_->add_mutation({type, version, payload});
@@ -322,7 +336,7 @@ void Cell::commit(Lsn lsn) {
 }
 
 void Cell::on_failed(const base::Error& error) {
-  failed_ = true;
+  if (std::exchange(failed_, true)) return;
   base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                                          "disk is sound",
                                          options_.id.value, error.text));

@@ -199,6 +199,7 @@ class Cell final : private PackerHost {
   void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);
   void forget(Partition& partition);
   void append_in_memory(Partition& partition, const BatchInfo& info, View bytes, Appended& appended);
+  base::Result<> make_room_for(size_t pieces);
   base::Result<std::vector<Piece>> write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,
                                                 uint32_t& crc, size_t mutation_bytes);
   void seal_after(base::Duration delay);
@@ -224,6 +225,7 @@ class Cell final : private PackerHost {
   uint64_t tail_span_ = 0;  // bytes ever put into the tail
   size_t tail_count_ = 0;
   size_t memory_only_bytes_ = 0;
+  uint64_t disk_bytes_ = 0;  // the size of the file system, at open
   Lsn committed_lsn_;
   Lsn highest_restored_stamp_;  // of the checkpoint that was loaded
   base::WallTime newest_leader_ts_;

@@ -9,6 +9,8 @@ namespace polylog::storage {
 
 base::Result<RecoveryReport> Cell::open() {
   TRY(options_.disk.make_directory(options_.directory));
+  TRY_ASSIGN(const io::Disk::Space space, options_.disk.space(options_.directory));
+  disk_bytes_ = space.total_bytes;
   TRY(files_.open_existing());
   TRY(extents_.open_existing());
   TRY_ASSIGN(const auto head, load_checkpoint(options_.disk, options_.directory, options_.id,
@@ -42,6 +44,7 @@ base::Result<RecoveryReport> Cell::open() {
                                             .on_failed = [this](const base::Error& error) { on_failed(error); }},
                                report.end);
   files_.set_on_change([this] { engine_.on_space_change(disk_full()); });
+  files_.set_on_failed([this](const base::Error& error) { on_failed(error); });
   TRY(wal_->open_epoch(report.end.epoch.next()));
   committed_lsn_ = wal_->durable_lsn();
   files_.prepare_ahead();

@@ -194,7 +194,6 @@ void reply_to_all(const Call& call, const ProduceRequest& request, ErrorCode cod
 void handle_produce(Call call, base::View body) {
   ProduceRequest request;
   if (!call.parse(body, request)) return;
-  call.session().note_producing();
   const ErrorCode error = request_error(request);
   if (error != ErrorCode::kNone) return reply_to_all(call, request, error);
   std::make_shared<ProduceCall>(call, request.acks)->run(request);

@@ -75,11 +75,21 @@ io::Handler::Taken Session::on_bytes(base::View bytes) {
       close("a request of an impossible size");
       break;
     }
+    if (!may_take(frame.payload)) break;
     consumed += frame.size_bytes;
     on_frame(frame.payload);
     update_reading();
   }
   return {is_open() ? consumed : bytes.size(), 0};
+}
+
+// What is not taken stays in the connection's input until reading goes on, and is offered again.
+bool Session::may_take(base::View payload) {
+  base::Reader in(payload);
+  const bool is_produce = in.i16be() == static_cast<int16_t>(ApiKey::kProduce) && in.ok();
+  producing_ = producing_ || is_produce;
+  update_reading();
+  return !paused_;
 }
 
 void Session::on_frame(base::View payload) {

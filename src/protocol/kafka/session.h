@@ -149,8 +149,7 @@ class Session final : public io::Handler, public broker::Session {
   // Whether the last Fetch had to wait: the next one probably has to.
   bool fetches_wait() const { return fetches_wait_; }
   void note_fetch(bool has_waited) { fetches_wait_ = has_waited; }
-  void note_producing() { producing_ = true; }  // from now on held back under pressure
-  void note_client(std::string_view name);      // counts it
+  void note_client(std::string_view name);  // counts it
 
  private:
   struct Slot {
@@ -163,6 +162,7 @@ class Session final : public io::Handler, public broker::Session {
     Answers answers;
   };
 
+  bool may_take(base::View payload);
   void on_frame(base::View payload);
   void refuse(HeaderStatus status, const RequestHeader& header);
   uint64_t open_slot(bool is_fetch);
@@ -186,7 +186,7 @@ class Session final : public io::Handler, public broker::Session {
   size_t held_reply_bytes_ = 0;
   std::unique_ptr<EgressWatch> egress_watch_;  // of a connection that has had large replies
   uint16_t open_fetches_ = 0;
-  bool producing_ = false;
+  bool producing_ = false;  // has sent a Produce: from then on held back under pressure
   bool fetches_wait_ = false;
   bool paused_ = false;
   bool closing_ = false;
