@@ -22,6 +22,7 @@
 #include "broker/ids.h"
 #include "io/disk.h"
 #include "storage/mutation.h"
+#include "storage/writers.h"
 
 namespace polylog::broker {
 
@@ -105,6 +106,28 @@ struct TrimDone {
   base::Result<Offset> log_start;
 };
 
+// What partitions hold, for those who look after the broker.
+struct PartitionStatsRequest {
+  std::vector<base::PartitionKey> partitions;
+};
+struct PartitionStatsDone {
+  struct Item {
+    std::optional<base::ErrorCode> error;  // kNotFound, kIo: the cell is closed
+    uint64_t size_bytes = 0;               // of the batches, as they are stored
+    uint64_t batches = 0;
+    Offset start, committed;
+  };
+  std::vector<Item> items;  // as asked
+  // Of the file system that the cell lies on; 0: not known.
+  uint64_t disk_total_bytes = 0, disk_free_bytes = 0;
+};
+struct WritersRequest {  // who numbers his appends to this partition
+  base::PartitionKey partition;
+};
+struct WritersDone {
+  base::Result<std::vector<storage::KnownWriter>> writers;  // ascending by id. kNotFound, kIo: the cell is closed
+};
+
 // --- queues (work-queue partitions: appended to with AppendRequest, read by subscription)
 
 inline constexpr uint32_t kUnlimited = UINT32_MAX;
@@ -183,9 +206,10 @@ struct QueueStatsDone {
 
 // --- groups: broker/groups/requests.h, in the cell Broker::cell_of_group() names
 
-using CellRequest = std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest,
-                                 TrimRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest, SettleRequest,
-                                 AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
+using CellRequest =
+    std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,
+                 PartitionStatsRequest, WritersRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest,
+                 SettleRequest, AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
 
 // --- catalog
 
@@ -217,9 +241,10 @@ struct WriterIdDone {
   base::Result<int64_t> id;
 };
 
-using ActionBody = std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, AttachDone,
-                                DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
-                                QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
+using ActionBody =
+    std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, PartitionStatsDone,
+                 WritersDone, AttachDone, DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
+                 QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
 struct Action {
   ReplyTo to;
   ActionBody body;

@@ -77,6 +77,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, FindOffsetRequest& request);
   void on(ReplyTo from, FindEpochRequest& request);
   void on(ReplyTo from, TrimRequest& request);
+  void on(ReplyTo from, PartitionStatsRequest& request);
+  void on(ReplyTo from, WritersRequest& request);
   void on(ReplyTo from, AttachRequest& request);
   void on(ReplyTo from, DetachRequest& request);
   void on(ReplyTo from, CreditRequest& request);

@@ -488,3 +488,12 @@ def test_the_cluster_is_one_broker_that_is_its_controller(shared, admin):
     cluster = admin.describe_cluster()
     assert [(b["node_id"], b["port"]) for b in cluster["brokers"]] == [(1, shared.ports["kafka"])]
     assert cluster["controller_id"] == 1 and cluster["cluster_id"]
+
+
+def test_log_directories_tell_the_sizes_of_partitions(shared, admin, topic):
+    create(admin, topic, 2)
+    produce(shared, topic, [b"x" * 1000] * 3, partition=1)
+    error, path, topics = admin.describe_log_dirs().log_dirs[0]
+    sizes = {(name, p[0]): p[1] for name, partitions in topics for p in partitions}
+    assert error == 0 and path
+    assert sizes[topic, 0] == 0 and 3000 < sizes[topic, 1] < 4000

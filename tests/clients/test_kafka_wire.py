@@ -8,6 +8,7 @@ from harness import Broker
 DESCRIBE_GROUPS, LIST_GROUPS, FIND_COORDINATOR, OFFSET_COMMIT, OFFSET_FETCH = 15, 16, 10, 8, 9
 CREATE_TOPICS, DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS, ELECT_LEADERS, OFFSET_DELETE = 19, 32, 44, 43, 47
 JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP = 11, 13, 14
+DESCRIBE_PRODUCERS, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 61, 74, 75
 TOPIC, BROKER = 2, 4
 SET, DELETE, APPEND, SUBTRACT = range(4)
 
@@ -459,3 +460,73 @@ def test_no_election_is_needed(ask, topic):
 
     assert ask(ELECT_LEADERS, 2, True, write, lambda i: (i.fixed("i"), i.fixed("h"), i.array(read_topic)))[1:] == (
         0, [(topic, [(0, 84), (1, 84), (2, 3)])])
+
+
+# ---- what administrators' tools ask
+
+def test_topics_are_described_page_by_page(ask, topic):
+    def write(cursor):
+        def write_cursor(o):
+            if cursor is None:
+                return o.fixed("b", -1)
+            return o.fixed("b", 1).text(cursor[0]).fixed("i", cursor[1]).tags()
+        return lambda o: write_cursor(o.array([topic], lambda o, t: o.text(t).tags()).fixed("i", 1))
+
+    def read_partition(i):
+        error, index, leader, _epoch = i.fixed("hiii")
+        replicas, isr = i.array(lambda i: i.fixed("i")), i.array(lambda i: i.fixed("i"))
+        elr, last_known, offline = (i.array(lambda i: i.fixed("i")) for _ in range(3))
+        i.tags()
+        assert (error, leader, replicas, isr, elr, last_known, offline) == (0, 1, [1], [1], None, None, [])
+        return index
+
+    def read_topic(i):
+        error, name, topic_id, internal = i.fixed("h"), i.text(), i.take(16), i.fixed("?")
+        partitions, operations = i.array(read_partition), i.fixed("i")
+        i.tags()
+        assert (error, name, internal) == (0, topic, False) and any(topic_id) and operations > 0
+        return partitions
+
+    def read(i):
+        assert i.fixed("i") == 0
+        pages = i.array(read_topic)
+        if i.fixed("b") < 0:
+            return pages, None
+        cursor = i.text(), i.fixed("i")
+        i.tags()
+        return pages, cursor
+
+    assert ask(DESCRIBE_TOPIC_PARTITIONS, 0, True, write(None), read) == ([[0]], (topic, 1))
+    assert ask(DESCRIBE_TOPIC_PARTITIONS, 0, True, write((topic, 1)), read) == ([[1]], None)
+
+
+def test_resources_with_configs_are_listed(ask, topic):
+    def read_resource(i):
+        resource = i.text(), i.fixed("b")
+        i.tags()
+        return resource
+
+    listed = ask(LIST_CONFIG_RESOURCES, 1, True, lambda o: o.array([], None),
+                 lambda i: (i.fixed("ih"), i.array(read_resource)))
+    assert listed[0] == (0, 0)
+    assert (topic, TOPIC) in listed[1] and ("1", BROKER) in listed[1]
+    old = ask(LIST_CONFIG_RESOURCES, 0, True, lambda o: None, lambda i: (i.fixed("ih"), i.array(In.text)))
+    assert old == ((0, 0), [])
+
+
+def test_a_partition_without_numbered_batches_has_no_producers(ask, topic):
+    def read_partition(i):
+        partition = i.fixed("ih"), i.text(), i.array(lambda i: pytest.fail("nobody wrote"))
+        i.tags()
+        return partition
+
+    def read_topic(i):
+        result = i.text(), i.array(read_partition)
+        i.tags()
+        return result
+
+    def write(o):
+        o.array([topic], lambda o, t: o.text(t).array([0, 2], lambda o, p: o.fixed("i", p)).tags())
+
+    assert ask(DESCRIBE_PRODUCERS, 0, True, write, lambda i: (i.fixed("i"), i.array(read_topic))) == (
+        0, [(topic, [((0, 0), None, []), ((2, 3), None, [])])])

@@ -16,6 +16,7 @@ struct Config {
   std::string cluster_id;   // 22 characters: a uuid in URL-safe base64. Never empty: clients use it as an identity
   io::Endpoint advertised;  // where clients are told to connect
   std::string rack;         // empty: none
+  std::string log_dir;      // the data directory, as tools are told of it
 
   // --- topics
   bool auto_create_topics = true;          // auto.create.topics.enable

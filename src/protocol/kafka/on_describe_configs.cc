@@ -1,4 +1,4 @@
-// DescribeConfigs, from the tables of topic_config.h and broker_config.h. Everything is listed, what acts and what is
+// DescribeConfigs and ListConfigResources, from the tables of topic_config.h and broker_config.h. Everything is listed, what acts and what is
 // only kept: clients miss what is not there.
 #include <algorithm>
 #include <set>
@@ -11,6 +11,7 @@
 #include "protocol/kafka/broker_config.h"
 #include "protocol/kafka/config_resource.h"
 #include "protocol/kafka/gen/describe_configs.h"
+#include "protocol/kafka/gen/list_config_resources.h"
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
@@ -90,7 +91,40 @@ void describe_broker(const Call& call, const Asked& asked, const Detail& detail,
   }
 }
 
+// Version 0 knew the configs of client metrics alone, of which there are none.
+std::vector<int8_t> types_asked(const ListConfigResourcesRequest& request, int16_t version) {
+  constexpr int8_t kClientMetrics = 16;
+  if (version == 0) return {kClientMetrics};
+  if (!request.resource_types.empty()) return request.resource_types;
+  return {static_cast<int8_t>(ConfigResource::kTopic), static_cast<int8_t>(ConfigResource::kBroker)};
+}
+
+// False: nothing of that type can have configs.
+bool list_resources(const Call& call, int8_t type, ListConfigResourcesResponse& response) {
+  constexpr int8_t kTypesOfOthers[] = {8, 16, 32};  // loggers, client metrics and groups: known, and none has configs
+  if (type == static_cast<int8_t>(ConfigResource::kTopic)) {
+    for (const Topic& topic : all_topics(call.broker())) response.config_resources.push_back({topic->name, type});
+  } else if (type == static_cast<int8_t>(ConfigResource::kBroker)) {
+    response.config_resources.push_back({std::to_string(call.config().node_id), type});
+  } else {
+    return std::ranges::find(kTypesOfOthers, type) != std::end(kTypesOfOthers);
+  }
+  return true;
+}
+
 }  // namespace
+
+void handle_list_config_resources(Call call, base::View body) {
+  ListConfigResourcesRequest request;
+  if (!call.parse(body, request)) return;
+  ListConfigResourcesResponse response;
+  for (const int8_t type : types_asked(request, call.version())) {
+    if (!list_resources(call, type, response)) {
+      return call.reply(ListConfigResourcesResponse{.error_code = ErrorCode::kUnsupportedVersion});
+    }
+  }
+  call.reply(response);
+}
 
 void handle_describe_configs(Call call, base::View body) {
   DescribeConfigsRequest request;
