@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <expected>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -180,12 +182,13 @@ std::unordered_set<std::string_view> repeated_names(const std::vector<Item>& ite
 
 using DeleteReply = DeleteTopicsResponse::Topic;
 
-void absorb_deleted(const Call&, DeleteTopicsResponse& response, size_t index, const broker::CatalogDone& done) {
-  if (done.result) return;
-  DeleteReply& reply = response.topics[index];
-  const Refusal refusal = refusal_of(done.result.error());
+void set_error(DeleteReply& reply, Refusal refusal) {
   reply.error_code = refusal.code;
-  reply.error_message = refusal.why;
+  reply.error_message = std::move(refusal.why);
+}
+
+void absorb_deleted(const Call&, DeleteTopicsResponse& response, size_t index, const broker::CatalogDone& done) {
+  if (!done.result) set_error(response.topics[index], refusal_of(done.result.error()));
 }
 
 // Versions before 6 have names in a field of their own.
@@ -193,6 +196,24 @@ std::vector<DeleteTopicsRequest::Topic> topics_to_delete(const DeleteTopicsReque
   std::vector<DeleteTopicsRequest::Topic> topics = request.topics;
   for (const std::string_view name : request.topic_names) topics.push_back({.name = name});
   return topics;
+}
+
+using Named = std::pair<std::optional<std::string_view>, base::Uuid>;
+
+Named name_of(const DeleteTopicsRequest::Topic& asked) { return {asked.name, asked.topic_id}; }
+
+// A topic is named once, by its name or by its id.
+std::set<Named> badly_named(const std::vector<DeleteTopicsRequest::Topic>& topics) {
+  std::set<Named> seen, bad;
+  for (const DeleteTopicsRequest::Topic& asked : topics) {
+    const bool is_one_of_both = asked.name.has_value() == asked.topic_id.is_nil();
+    if (!seen.insert(name_of(asked)).second || !is_one_of_both) bad.insert(name_of(asked));
+  }
+  return bad;
+}
+
+Topic topic_to_delete(const Call& call, const DeleteTopicsRequest::Topic& asked) {
+  return asked.name ? find_topic(call.broker(), *asked.name) : find_topic(call.broker(), asked.topic_id);
 }
 
 // ---- CreatePartitions
@@ -263,13 +284,17 @@ void handle_delete_topics(Call call, base::View body) {
   if (!call.parse(body, request)) return;
   auto pending = std::make_shared<CatalogCall<DeleteTopicsResponse>>(call, absorb_deleted);
   const std::vector<DeleteTopicsRequest::Topic> asked = topics_to_delete(request);
+  const std::set<Named> bad = badly_named(asked);
   for (size_t i = 0; i < asked.size(); ++i) {
     DeleteReply& reply = pending->response().topics.emplace_back();
-    const Topic topic =
-        asked[i].name ? find_topic(call.broker(), *asked[i].name) : find_topic(call.broker(), asked[i].topic_id);
+    if (asked[i].name) reply.name = std::string(*asked[i].name);
+    reply.topic_id = asked[i].topic_id;
+    if (bad.contains(name_of(asked[i]))) {
+      set_error(reply, {ErrorCode::kInvalidRequest, "a topic is named once, by its name or by its id"});
+      continue;
+    }
+    const Topic topic = topic_to_delete(call, asked[i]);
     if (topic == nullptr) {
-      if (asked[i].name) reply.name = std::string(*asked[i].name);
-      reply.topic_id = asked[i].topic_id;
       reply.error_code = asked[i].name ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kUnknownTopicId;
       continue;
     }

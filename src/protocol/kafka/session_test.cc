@@ -265,6 +265,8 @@ TEST_CASE("produce_refuses_what_it_must_and_the_connection_lives_on") {
   const auto future = produce(client, "t", batch_of({"a"}, kNow + 7'200'000));
   CHECK(future.error_code == ErrorCode::kInvalidTimestamp);
   CHECK(future.base_offset == -1);
+  REQUIRE(future.record_errors.size() == 1);
+  CHECK(future.record_errors[0].batch_index == 0);
   const Bytes batch = batch_of({"a"});
   const auto bad_acks = client.ask<ProduceResponse>(ApiKey::kProduce, 9, produce_request("t", batch, 0, 2));
   CHECK(bad_acks.topics[0].partitions[0].error_code == ErrorCode::kInvalidRequiredAcks);
@@ -466,6 +468,44 @@ TEST_CASE("topics_are_created_checked_extended_and_deleted") {
   removed = client.ask<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 6, remove);
   CHECK(removed.topics[0].error_code == ErrorCode::kUnknownTopicId);
   CHECK(create_topic(client, "a.b").topic_id != created.topic_id);
+}
+
+TEST_CASE("a_topic_made_again_has_another_id_and_the_old_one_is_unknown") {
+  TestBroker broker;
+  TestClient client(broker);
+  const base::Uuid old_id = create_topic(client, "t").topic_id;
+  const auto remove = [&](std::vector<DeleteTopicsRequest::Topic> topics) {
+    return client.ask<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 6, DeleteTopicsRequest{.topics = std::move(topics)})
+        .topics;
+  };
+  const auto removed = remove({{.topic_id = old_id}}).at(0);
+  CHECK(removed.error_code == ErrorCode::kNone);
+  CHECK(removed.name == "t");
+  const base::Uuid id = create_topic(client, "t").topic_id;
+  CHECK(id != old_id);
+  CHECK(remove({{.topic_id = old_id}}).at(0).error_code == ErrorCode::kUnknownTopicId);
+
+  MetadataRequest by_id;
+  by_id.topics.emplace();
+  by_id.topics->push_back({.topic_id = old_id});
+  by_id.topics->push_back({.topic_id = id});
+  const auto described = client.ask<MetadataResponse>(ApiKey::kMetadata, 12, by_id).topics;
+  CHECK(described.at(0).error_code == ErrorCode::kUnknownTopicId);
+  CHECK_FALSE(described.at(0).name);
+  CHECK(described.at(1).name == "t");
+
+  FetchRequest request = fetch_request("", 0);
+  request.topics[0].topic_id = old_id;
+  const auto fetched = client.ask<FetchResponse>(ApiKey::kFetch, 13, request).topics.at(0);
+  CHECK(fetched.topic_id == old_id);
+  CHECK(fetched.partitions.at(0).error_code == ErrorCode::kUnknownTopicId);
+
+  // Named by both, by neither, and twice.
+  CHECK(remove({{.name = "t", .topic_id = id}}).at(0).error_code == ErrorCode::kInvalidRequest);
+  CHECK(remove({{}}).at(0).error_code == ErrorCode::kInvalidRequest);
+  for (const auto& twice : remove({{.name = "t"}, {.name = "t"}}))
+    CHECK(twice.error_code == ErrorCode::kInvalidRequest);
+  CHECK(remove({{.name = "t"}}).at(0).error_code == ErrorCode::kNone);
 }
 
 TEST_CASE("a_topic_deleted_under_a_waiting_fetch_answers_it") {
