@@ -231,10 +231,14 @@ struct AddPartitions {
   uint32_t partition_count = 0;  // in all
   bool validate_only = false;
 };
-using CatalogRequest = std::variant<CreateStream, DeleteStream, AlterStream, AddPartitions>;
+struct SetSettings {             // replaces all settings of the broker, if their version is still `expected_version`
+  uint64_t expected_version = 0;
+  std::map<std::string, std::string> values;
+};
+using CatalogRequest = std::variant<CreateStream, DeleteStream, AlterStream, AddPartitions, SetSettings>;
 struct CatalogDone {  // kExists (record: the one that is there), kNotFound, kConflict, kInvalid, kDiskFull, kIo
   base::Result<> result;
-  std::shared_ptr<const StreamRecord> record;
+  std::shared_ptr<const StreamRecord> record;  // null: it was about settings
 };
 struct WriterIdRequest {};
 struct WriterIdDone {

@@ -34,6 +34,7 @@ CellEngine::CellEngine(Broker& broker, Options options)
     : broker_(broker),
       cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
+      group_defaults_(options.groups),
       groups_(*this, options.groups, std::move(options.new_id)),
       parked_bytes_max_(options.cell.undurable_bytes_max / 2) {}
 

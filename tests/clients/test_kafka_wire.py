@@ -196,9 +196,9 @@ def test_validating_changes_nothing(ask, topic):
     assert describe(ask, TOPIC, topic, ["retention.ms"])["retention.ms"][0] == "604800000"
 
 
-def test_the_broker_and_unknown_things_cannot_be_altered(ask):
+def test_what_is_fixed_and_what_is_unknown_cannot_be_altered(ask):
     assert alter(ask, TOPIC, "nothing", ("retention.ms", SET, "1"))[0] == 3
-    assert alter(ask, BROKER, "1", ("log.retention.ms", SET, "1"))[0] == 42
+    assert alter(ask, BROKER, "1", ("node.id", SET, "2"))[0] == 42
     assert alter(ask, BROKER, "1", ("no.such.config", SET, "1"))[0] == 40
     assert alter(ask, BROKER, "2", ("log.retention.ms", SET, "1"))[0] == 42
     assert alter(ask, 32, "group", ("a", SET, "1"))[0] == 42
@@ -209,13 +209,22 @@ def test_every_config_has_a_type_a_default_and_documentation(ask, topic):
     assert {"cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas"} <= set(configs)
     for value, read_only, source, synonyms, kind, documentation in configs.values():
         assert value is not None and not read_only and source == 5 and 1 <= kind <= 7 and documentation
-        assert all(s[1] == value for s in synonyms)
+        assert all(s[1] == value for s in synonyms if s[0] != "log.retention.hours")
 
 
 def test_there_are_no_configs_of_all_brokers_but_of_this_one(ask):
     assert describe(ask, BROKER, "") == {}
     assert describe(ask, BROKER, "1")["node.id"][0] == "1"
     assert describe(ask, BROKER, "2") == 42
+
+
+def test_a_config_of_the_broker_is_set_and_deleted(ask):
+    assert alter(ask, BROKER, "", ("log.retention.minutes", SET, "10")) == (0, None)
+    assert describe(ask, BROKER, "") == {
+        "log.retention.minutes": ("10", False, 3, [("log.retention.minutes", "10", 3)], 3, None)}
+    assert describe(ask, BROKER, "1")["log.retention.minutes"][:3] == ("10", False, 3)
+    assert alter(ask, BROKER, "", ("log.retention.minutes", DELETE, None)) == (0, None)
+    assert describe(ask, BROKER, "") == {}
 
 
 # ---- groups

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/kafka/broker_config.h"
 #include "protocol/kafka/errors.h"
 #include "protocol/kafka/gen/create_partitions.h"
 #include "protocol/kafka/gen/create_topics.h"
@@ -147,14 +148,18 @@ void set_error(CreateReply& reply, Refusal refusal) {
 }
 
 // As a client would see them with DescribeConfigs.
-std::vector<CreateTopicsResponse::Config> effective_configs(const broker::StreamRecord& topic, const Config& config) {
-  constexpr int8_t kFromTopic = 1, kFromDefault = 5;
+std::vector<CreateTopicsResponse::Config> effective_configs(const Call& call, const broker::StreamRecord& topic) {
+  const Config& config = call.config();
   std::vector<CreateTopicsResponse::Config> configs;
   for (const TopicConfigRow& row : topic_configs()) {
     const auto own = own_value(topic, row.name);
+    const auto behind = synonyms_behind(row.name, config, call.session().shared().config_at_start());
+    const ConfigSource source = own              ? ConfigSource::kTopic
+                                : behind.empty() ? ConfigSource::kDefault
+                                                 : behind.front().source;
     configs.push_back({.name = std::string(row.name),
                        .value = own ? std::string(*own) : default_of(row, config),
-                       .config_source = own ? kFromTopic : kFromDefault});
+                       .config_source = static_cast<int8_t>(source)});
   }
   return configs;
 }
@@ -165,7 +170,7 @@ void absorb_created(const Call& call, CreateTopicsResponse& response, size_t ind
   reply.topic_id = done.record->id;
   reply.num_partitions = static_cast<int32_t>(done.record->partitions.size());
   reply.replication_factor = kEffectiveReplicationFactor;
-  reply.configs = effective_configs(*done.record, call.config());
+  reply.configs = effective_configs(call, *done.record);
 }
 
 // Names that stand in a request more than once are refused, since their order would count.
