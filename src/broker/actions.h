@@ -22,6 +22,7 @@
 #include "broker/ids.h"
 #include "io/disk.h"
 #include "storage/mutation.h"
+#include "storage/writers.h"
 
 namespace polylog::broker {
 
@@ -108,6 +109,28 @@ struct TrimDone {
   base::Result<Offset> log_start;
 };
 
+// What partitions hold, for those who look after the broker.
+struct PartitionStatsRequest {
+  std::vector<base::PartitionKey> partitions;
+};
+struct PartitionStatsDone {
+  struct Item {
+    std::optional<base::ErrorCode> error;  // kNotFound, kIo: the cell is closed
+    uint64_t size_bytes = 0;               // of the batches, as they are stored
+    uint64_t batches = 0;
+    Offset start, committed;
+  };
+  std::vector<Item> items;  // as asked
+  // Of the file system that the cell lies on; 0: not known.
+  uint64_t disk_total_bytes = 0, disk_free_bytes = 0;
+};
+struct WritersRequest {  // who numbers his appends to this partition
+  base::PartitionKey partition;
+};
+struct WritersDone {
+  base::Result<std::vector<storage::KnownWriter>> writers;  // ascending by id. kNotFound, kIo: the cell is closed
+};
+
 // --- queues (work-queue partitions: appended to with AppendRequest, read by subscription)
 
 inline constexpr uint32_t kUnlimited = UINT32_MAX;
@@ -188,9 +211,10 @@ struct QueueStatsDone {
 
 // --- groups: broker/groups/requests.h, in the cell Broker::cell_of_group() names
 
-using CellRequest = std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest,
-                                 TrimRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest, SettleRequest,
-                                 AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
+using CellRequest =
+    std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,
+                 PartitionStatsRequest, WritersRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest,
+                 SettleRequest, AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
 
 // --- catalog
 
@@ -212,19 +236,24 @@ struct AddPartitions {
   uint32_t partition_count = 0;  // in all
   bool validate_only = false;
 };
-using CatalogRequest = std::variant<CreateStream, DeleteStream, AlterStream, AddPartitions>;
+struct SetSettings {             // replaces all settings of the broker, if their version is still `expected_version`
+  uint64_t expected_version = 0;
+  std::map<std::string, std::string> values;
+};
+using CatalogRequest = std::variant<CreateStream, DeleteStream, AlterStream, AddPartitions, SetSettings>;
 struct CatalogDone {  // kExists (record: the one that is there), kNotFound, kConflict, kInvalid, kDiskFull, kIo
   base::Result<> result;
-  std::shared_ptr<const StreamRecord> record;
+  std::shared_ptr<const StreamRecord> record;  // null: it was about settings
 };
 struct WriterIdRequest {};
 struct WriterIdDone {
   base::Result<int64_t> id;
 };
 
-using ActionBody = std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, AttachDone,
-                                DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
-                                QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
+using ActionBody =
+    std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, PartitionStatsDone,
+                 WritersDone, AttachDone, DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
+                 QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
 struct Action {
   ReplyTo to;
   ActionBody body;

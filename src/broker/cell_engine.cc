@@ -34,6 +34,7 @@ CellEngine::CellEngine(Broker& broker, Options options)
     : broker_(broker),
       cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
+      group_defaults_(options.groups),
       groups_(*this, options.groups, std::move(options.new_id)),
       retention_(std::move(options.retention)) {}
 
@@ -79,6 +80,12 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
     broker_.emit({from, FindOffsetDone{.offset = closed(), .time = {-1}}});
   if (std::holds_alternative<FindEpochRequest>(request)) broker_.emit({from, FindEpochDone{.epoch = closed()}});
   if (std::holds_alternative<TrimRequest>(request)) broker_.emit({from, TrimDone{closed()}});
+  if (const auto* stats = std::get_if<PartitionStatsRequest>(&request)) {
+    PartitionStatsDone done;
+    done.items.resize(stats->partitions.size(), {.error = base::ErrorCode::kIo});
+    broker_.emit({from, std::move(done)});
+  }
+  if (std::holds_alternative<WritersRequest>(request)) broker_.emit({from, WritersDone{closed()}});
   if (std::holds_alternative<AttachRequest>(request)) broker_.emit({from, AttachDone{closed()}});
   if (std::holds_alternative<DetachRequest>(request)) broker_.emit({from, DetachDone{}});
   if (std::holds_alternative<SettleRequest>(request)) broker_.emit({from, SettleDone{closed()}});
@@ -251,6 +258,7 @@ bool turn_into_failure(ActionBody& body, const base::Error& error) {
   };
   if (auto* done = std::get_if<AppendDone>(&body)) return fail(done->base_offset);
   if (auto* done = std::get_if<TrimDone>(&body)) return fail(done->log_start);
+  if (auto* done = std::get_if<WritersDone>(&body)) return fail(done->writers);
   if (auto* done = std::get_if<AttachDone>(&body)) return fail(done->result);
   if (auto* done = std::get_if<SettleDone>(&body)) return fail(done->result);
   if (auto* done = std::get_if<AcquireDone>(&body)) return fail(done->run);

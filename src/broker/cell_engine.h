@@ -80,6 +80,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, FindOffsetRequest& request);
   void on(ReplyTo from, FindEpochRequest& request);
   void on(ReplyTo from, TrimRequest& request);
+  void on(ReplyTo from, PartitionStatsRequest& request);
+  void on(ReplyTo from, WritersRequest& request);
   void on(ReplyTo from, AttachRequest& request);
   void on(ReplyTo from, DetachRequest& request);
   void on(ReplyTo from, CreditRequest& request);
@@ -137,6 +139,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   storage::Cell cell_;
   Metrics metrics_;
   uint64_t wal_bytes_counted_ = 0, wal_syncs_counted_ = 0;
+  const GroupConfig group_defaults_;  // where the broker's settings do not say
   GroupTable groups_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
   std::vector<base::PartitionKey> to_pump_;

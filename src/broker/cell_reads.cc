@@ -167,4 +167,31 @@ void CellEngine::on(ReplyTo from, TrimRequest& request) {
   reply(from, TrimDone{partition->start()}, lsn);
 }
 
+void CellEngine::on(ReplyTo from, PartitionStatsRequest& request) {
+  PartitionStatsDone done;
+  for (const base::PartitionKey& key : request.partitions) {
+    const Partition* partition = cell_.find(key);
+    if (partition == nullptr) {
+      done.items.push_back({.error = base::ErrorCode::kNotFound});
+    } else {
+      done.items.push_back({.error = {},
+                            .size_bytes = partition->stored_bytes(),
+                            .batches = partition->batch_count(),
+                            .start = partition->start(),
+                            .committed = partition->committed()});
+    }
+  }
+  if (const auto space = cell_.disk_space()) {
+    done.disk_total_bytes = space->total_bytes;
+    done.disk_free_bytes = space->free_bytes;
+  }
+  broker_.emit({from, std::move(done)});
+}
+
+void CellEngine::on(ReplyTo from, WritersRequest& request) {
+  WritersDone done{no_such_partition()};
+  if (const Partition* partition = cell_.find(request.partition)) done.writers = partition->writers().all();
+  reply(from, std::move(done), cell_.appended_lsn());
+}
+
 }  // namespace polylog::broker

@@ -56,6 +56,10 @@ void CellEngine::report_dropped(const base::Uuid& stream) {
 
 void CellEngine::apply_catalog(const CatalogDelta& delta) {
   if (!opened_) return;
+  if (delta.what == CatalogDelta::What::kSettings) {
+    groups_.configure(with_settings(group_defaults_, delta.settings->values));
+    return;
+  }
   const StreamRecord& record = *delta.record;
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
   for (uint32_t i = 0; i < record.partitions.size(); ++i)

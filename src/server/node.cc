@@ -24,6 +24,13 @@ uint64_t wal_file_bytes_for(const Config& config, const io::Disk::Space& space) 
   return std::clamp<uint64_t>(bytes, kWalFileBytesMin, kWalFileBytesDefault) / kBlockBytes * kBlockBytes;
 }
 
+broker::GroupConfig group_config_of(const Config& config) {
+  broker::GroupConfig groups;
+  groups.initial_rebalance_delay_ms = static_cast<int32_t>(config.kafka.initial_rebalance_delay_ms);
+  groups.cursor_retention_ms = static_cast<int64_t>(config.kafka.offsets_retention_ms);
+  return groups;
+}
+
 base::Gauge& failed_gauge(base::Registry& registry, base::CellId cell) {
   return registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
                         fmt::format("cell=\"{}\"", cell.value));
@@ -102,9 +109,8 @@ base::Result<> Node::open_cells() {
   for (uint32_t i = 0; i < dir_->cells(); ++i) {
     const base::CellId id(static_cast<uint16_t>(i));
     broker::Broker& home = *broker_list_[core_of_cell_[i].value];
-    broker::CellEngine::Options options{.cell = cell_options(id, space), .groups = {}, .new_id = base::Uuid::random};
-    options.groups.initial_rebalance_delay_ms = static_cast<int32_t>(config_.kafka.initial_rebalance_delay_ms);
-    options.groups.cursor_retention_ms = static_cast<int64_t>(config_.kafka.offsets_retention_ms);
+    broker::CellEngine::Options options{
+        .cell = cell_options(id, space), .groups = group_config_of(config_), .new_id = base::Uuid::random};
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {
@@ -136,7 +142,8 @@ base::Result<> Node::open_catalog() {
 
 io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
   switch (protocol) {
-    case Protocol::kKafka: return [this, &broker] { return kafka::make_session(broker, kafka_); };
+    case Protocol::kKafka:
+      return [shared = std::make_shared<kafka::CoreShared>(broker, kafka_)] { return kafka::make_session(shared); };
     case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
     case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker.loop(), admin_); };
   }
@@ -166,8 +173,10 @@ base::Result<> Node::listen_all() {
     }
   }
   kafka_.cluster_id = dir_->cluster_id();
+  kafka_.log_dir = config_.data_dir;
   kafka_.auto_create_topics = config_.kafka.auto_create_topics;
   kafka_.num_partitions = static_cast<int32_t>(config_.kafka.num_partitions);
+  kafka_.groups = group_config_of(config_);
   kafka_.message_bytes_max = static_cast<int32_t>(config_.kafka.message_max_bytes);
   const auto advertise = [this](const std::vector<ProtocolAddress>& addresses) {
     for (const ProtocolAddress& address : addresses)

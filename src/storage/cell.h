@@ -141,6 +141,7 @@ class Cell final : private PackerHost {
   const Packer::Counts& packed() const { return packer_.counts(); }
   const Extents& extents() const { return extents_; }
   const Wal& wal() const { return *wal_; }
+  base::Result<io::Disk::Space> disk_space() const { return options_.disk.space(options_.directory); }
   size_t partition_count() const { return partitions_.size(); }
   size_t tail_bytes() const { return tail_bytes_; }
   std::string describe() const;

@@ -91,8 +91,8 @@ class Field:
                 raise SpecError(f"unexpected word {word}")
         if self.kind not in SCALARS and not self.kind[0].isupper():
             raise SpecError(f"unknown type {self.kind}")
-        if self.is_struct() and self.null and not self.is_array:
-            raise SpecError("nullable structs are not supported")
+        if self.is_struct() and self.null and not self.is_array and not self.null.covers(self.versions):
+            raise SpecError("a struct may be null in all of its versions or in none")
 
     def is_struct(self):
         return self.kind not in SCALARS

@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
 
 #include "base/limits.h"
 
@@ -18,5 +21,14 @@ struct GroupConfig {
   size_t metadata_bytes_max = 4'096;                                                     // of one committed cursor
   size_t mutation_bytes_max = base::limits::kSlotPartBytesMax - 4 * base::limits::kKiB;  // bounds a group's roster
 };
+
+// What can be set while the broker runs (catalog/records.h: Settings): a decimal value each. Whoever sets one has checked
+// it; what is no number changes nothing.
+inline constexpr std::string_view kSessionTimeoutMinSetting = "groups.session_timeout_ms_min";
+inline constexpr std::string_view kSessionTimeoutMaxSetting = "groups.session_timeout_ms_max";
+inline constexpr std::string_view kInitialDelaySetting = "groups.initial_rebalance_delay_ms";
+inline constexpr std::string_view kMembersMaxSetting = "groups.members_max";
+inline constexpr std::string_view kCursorRetentionSetting = "groups.cursor_retention_ms";
+GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::string>& settings);
 
 }  // namespace polylog::broker

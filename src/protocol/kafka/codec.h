@@ -4,6 +4,7 @@
 //   string         int16 length, -1 = null  uvarint length + 1, 0 = null
 //   bytes          int32 length, -1 = null  uvarint length + 1, 0 = null
 //   array          int32 count, -1 = null   uvarint count + 1, 0 = null
+//   struct, if it may be null: int8 before it, -1 = null, 1 = it follows
 //   end of struct  nothing                  uvarint count, then { uvarint tag, uvarint size, payload } ascending
 //
 // A generated `fields(io, message)` calls io(field) for each field of io.version(), in wire order, then io.tags(...).
@@ -87,7 +88,14 @@ class Decoder {
   template <typename T>
   void nullable(std::optional<T>& field, bool null_allowed) {
     T value{};
-    if (get(value)) {
+    bool is_there;
+    if constexpr (requires { get(value); }) {
+      is_there = get(value);
+    } else {
+      is_there = in_.i8() >= 0 && in_.ok();
+      if (is_there) fields(*this, value);
+    }
+    if (is_there) {
       field = std::move(value);
     } else {
       field.reset();
@@ -205,6 +213,7 @@ class Encoder {
   template <typename T>
   void nullable(const std::optional<T>& field, bool null_allowed) {
     if (field) {
+      if constexpr (!requires { put(*field); }) out_.i8(1);
       (*this)(*field);
     } else if (null_allowed) {
       put_null(static_cast<const T*>(nullptr));
@@ -261,7 +270,9 @@ class Encoder {
   }
   template <typename T>
   void put_null(const T*) {
-    if constexpr (kFlex) {
+    if constexpr (!requires(const T& value) { put(value); }) {
+      out_.i8(-1);
+    } else if constexpr (kFlex) {
       out_.u8(0);
     } else if constexpr (std::is_convertible_v<T, std::string_view>) {
       out_.i16be(-1);

@@ -39,19 +39,19 @@ size_t Reply::size_bytes() const {
 }
 
 Session::~Session() {
-  if (id_.number != 0) broker_.remove_session(id_);
+  if (id_.number != 0) broker().remove_session(id_);
 }
 
 void Session::on_open(io::Connection& connection) {
   connection_ = &connection;
-  id_ = broker_.add_session(*this);
+  id_ = broker().add_session(*this);
 }
 
 void Session::on_closed(std::string_view) {
   egress_watch_.reset();
   connection_ = nullptr;
   closing_ = true;
-  if (id_.number != 0) broker_.remove_session(std::exchange(id_, {}));
+  if (id_.number != 0) broker().remove_session(std::exchange(id_, {}));
   // Calls may hold timers and records; a call that is running now is kept by on_action().
   auto dropped = std::exchange(expected_, {});
   slots_.clear();
@@ -155,7 +155,7 @@ void Session::answer_filled() {
 void Session::note_egress(size_t reply_bytes) {
   if (!egress_watch_) {
     if (reply_bytes < EgressWatch::kReplyBytesMin) return;
-    egress_watch_ = std::make_unique<EgressWatch>(broker_.loop(), broker_.egress(), *connection_);
+    egress_watch_ = std::make_unique<EgressWatch>(broker().loop(), broker().egress(), *connection_);
   }
   egress_watch_->note(held_reply_bytes_);
 }
@@ -197,7 +197,7 @@ void Session::on_action(broker::Action action) {
 
 bool Session::must_pause() const {
   return open_slots() >= limits::kRequestsOpenMax || open_fetches_ >= limits::kFetchesOpenMax ||
-         held_reply_bytes_ > limits::kHeldReplyBytesMax || (producing_ && broker_.under_pressure());
+         held_reply_bytes_ > limits::kHeldReplyBytesMax || (producing_ && shared_->broker().under_pressure());
 }
 
 void Session::update_reading() {
@@ -212,14 +212,19 @@ void Session::update_reading() {
 
 void Session::note_client(std::string_view name) {
   const auto known = std::ranges::find(kKnownClients, name);
-  broker_.metrics()
+  broker()
+      .metrics()
       .counter("polylog_kafka_clients_total", "Connections whose client said its name",
                fmt::format("client=\"{}\"", known == std::end(kKnownClients) ? "other" : *known))
       .add();
 }
 
+std::unique_ptr<io::Handler> make_session(std::shared_ptr<CoreShared> shared) {
+  return std::make_unique<Session>(std::move(shared));
+}
+
 std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config) {
-  return std::make_unique<Session>(broker, config);
+  return make_session(std::make_shared<CoreShared>(broker, config));
 }
 
 }  // namespace polylog::kafka

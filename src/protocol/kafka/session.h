@@ -25,7 +25,7 @@
 #include "broker/broker.h"
 #include "broker/session.h"
 #include "io/net.h"
-#include "protocol/kafka/config.h"
+#include "protocol/kafka/core_shared.h"
 #include "protocol/kafka/egress_watch.h"
 #include "protocol/kafka/wire.h"
 
@@ -121,7 +121,7 @@ class Call {
 
 class Session final : public io::Handler, public broker::Session {
  public:
-  Session(broker::Broker& broker, const Config& config) : broker_(broker), config_(config) {}
+  explicit Session(std::shared_ptr<CoreShared> shared) : shared_(std::move(shared)) {}
   ~Session() override;
 
   // io::Handler
@@ -134,8 +134,9 @@ class Session final : public io::Handler, public broker::Session {
   void on_pressure() override { update_reading(); }
 
   // --- for handlers
-  broker::Broker& broker() { return broker_; }
-  const Config& config() const { return config_; }
+  broker::Broker& broker() { return shared_->broker(); }
+  const Config& config() const { return shared_->config(); }
+  CoreShared& shared() { return *shared_; }
   const std::string& peer() const { return connection_->peer(); }  // "127.0.0.1:4711"
   broker::SessionId id() const { return id_; }
 
@@ -174,8 +175,7 @@ class Session final : public io::Handler, public broker::Session {
   bool is_open() const { return connection_ != nullptr && !closing_; }
   size_t open_slots() const { return slots_.size() - first_; }
 
-  broker::Broker& broker_;
-  const Config& config_;
+  std::shared_ptr<CoreShared> shared_;
   io::Connection* connection_ = nullptr;
   broker::SessionId id_;
   uint64_t next_token_ = 1;
@@ -193,7 +193,8 @@ class Session final : public io::Handler, public broker::Session {
 };
 static_assert(sizeof(Session) <= 256, "5,000 idle connections are cheap");
 
-std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config);
+std::unique_ptr<io::Handler> make_session(std::shared_ptr<CoreShared> shared);
+std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config);  // that shares nothing
 
 // --- details
 

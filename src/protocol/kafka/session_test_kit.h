@@ -44,6 +44,7 @@ class TestBroker {
     REQUIRE(service->load());
     config.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA";
     config.advertised = {"broker.example", 9092};
+    config.log_dir = "/data";
   }
 
   io::SimWorld world;

@@ -93,29 +93,11 @@ std::optional<Number> number_in(std::string_view text) {
   return value;
 }
 
-bool is_number_in(std::string_view text, const TopicConfigRow& row) {
-  const bool whole = row.type != kDouble;
+bool is_number_in(std::string_view text, ConfigType type, const Accepted& accepted) {
+  const bool whole = type != kDouble;
   if (whole && !number_in<int64_t>(text)) return false;
   const std::optional<double> value = number_in<double>(text);
-  return value && row.accepted.number_min <= *value && *value <= row.accepted.number_max;
-}
-
-bool accepts(const TopicConfigRow& row, std::string_view value) {
-  switch (row.type) {
-    case kBoolean:
-      if (value != "true" && value != "false") return false;
-      return row.accepted.words.empty() || has_word(row.accepted.words, value);
-    case kString: return row.accepted.words.empty() || has_word(row.accepted.words, value);
-    case kList:
-      if (row.accepted.words.empty()) return true;
-      return !value.empty() &&
-             every_word(value, [&](std::string_view word) { return has_word(row.accepted.words, word); });
-    case kInt:
-    case kShort:
-    case kLong:
-    case kDouble: return is_number_in(value, row);
-  }
-  return false;
+  return value && accepted.number_min <= *value && *value <= accepted.number_max;
 }
 
 int64_t saturated(int64_t a, int64_t b) {  // a + b
@@ -134,13 +116,31 @@ const TopicConfigRow* find_topic_config(std::string_view name) {
 }
 
 std::string default_of(const TopicConfigRow& row, const Config& config) {
+  if (const auto set = config.topic_defaults.find(row.name); set != config.topic_defaults.end()) return set->second;
   return row.name == "max.message.bytes" ? std::to_string(config.message_bytes_max) : std::string(row.default_value);
+}
+
+bool is_accepted(ConfigType type, const Accepted& accepted, std::string_view value) {
+  switch (type) {
+    case kBoolean:
+      if (value != "true" && value != "false") return false;
+      return accepted.words.empty() || has_word(accepted.words, value);
+    case kString: return accepted.words.empty() || has_word(accepted.words, value);
+    case kList:
+      if (accepted.words.empty()) return true;
+      return !value.empty() && every_word(value, [&](std::string_view word) { return has_word(accepted.words, word); });
+    case kInt:
+    case kShort:
+    case kLong:
+    case kDouble: return is_number_in(value, type, accepted);
+  }
+  return false;
 }
 
 base::Result<> check_topic_config(std::string_view name, std::string_view value) {
   const TopicConfigRow* row = find_topic_config(name);
   if (row == nullptr) return base::fail(base::ErrorCode::kInvalid, fmt::format("Unknown topic config name: {}", name));
-  if (accepts(*row, value)) return {};
+  if (is_accepted(row->type, row->accepted, value)) return {};
   return base::fail(base::ErrorCode::kInvalid, fmt::format("Invalid value {} for configuration {}", value, name));
 }
 
@@ -162,22 +162,29 @@ BatchRules TopicSettings::rules(int64_t now_ms, bool zstd_allowed) const {
           .timestamp_ms_max = saturated(now_ms, timestamp_after_ms_max)};
 }
 
+namespace {
+
+void apply(TopicSettings& settings, std::string_view name, std::string_view value) {
+  const int64_t number = number_in<int64_t>(value).value_or(0);
+  if (name == "max.message.bytes") settings.batch_bytes_max = static_cast<size_t>(number);
+  if (name == "cleanup.policy") {
+    settings.is_compacted = has_word(value, "compact");
+    settings.deletes = has_word(value, "delete");
+  }
+  if (name == "message.timestamp.type") settings.log_append_time = value == "LogAppendTime";
+  if (name == "message.timestamp.before.max.ms") settings.timestamp_before_ms_max = number;
+  if (name == "message.timestamp.after.max.ms") settings.timestamp_after_ms_max = number;
+}
+
+}  // namespace
+
 TopicSettings settings_of(const broker::StreamRecord& topic, const Config& config) {
   TopicSettings settings{.batch_bytes_max = static_cast<size_t>(config.message_bytes_max)};
+  for (const auto& [name, value] : config.topic_defaults) apply(settings, name, value);
   for (auto it = topic.attributes.lower_bound(std::string(kAttributePrefix)); it != topic.attributes.end(); ++it) {
     std::string_view name = it->first;
     if (!name.starts_with(kAttributePrefix)) break;
-    name.remove_prefix(kAttributePrefix.size());
-    const std::string_view value = it->second;
-    const int64_t number = number_in<int64_t>(value).value_or(0);
-    if (name == "max.message.bytes") settings.batch_bytes_max = static_cast<size_t>(number);
-    if (name == "cleanup.policy") {
-      settings.is_compacted = has_word(value, "compact");
-      settings.deletes = has_word(value, "delete");
-    }
-    if (name == "message.timestamp.type") settings.log_append_time = value == "LogAppendTime";
-    if (name == "message.timestamp.before.max.ms") settings.timestamp_before_ms_max = number;
-    if (name == "message.timestamp.after.max.ms") settings.timestamp_after_ms_max = number;
+    apply(settings, name.substr(kAttributePrefix.size()), it->second);
   }
   return settings;
 }

@@ -39,6 +39,8 @@ struct Accepted {
   std::string_view words;                 // of the other types, comma-separated; empty: any
 };
 
+bool is_accepted(ConfigType type, const Accepted& accepted, std::string_view value);
+
 struct TopicConfigRow {
   std::string_view name;
   ConfigType type;

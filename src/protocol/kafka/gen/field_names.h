@@ -876,5 +876,57 @@ void visit_named(auto& f, DescribeProducersResponse& m) {
   f("throttle_time_ms", m.throttle_time_ms);
   f("topics", m.topics);
 }
+void visit_named(auto& f, ListConfigResourcesRequest& m) {
+  f("resource_types", m.resource_types);
+}
+void visit_named(auto& f, ListConfigResourcesResponse::Resource& m) {
+  f("resource_name", m.resource_name);
+  f("resource_type", m.resource_type);
+}
+void visit_named(auto& f, ListConfigResourcesResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("error_code", m.error_code);
+  f("config_resources", m.config_resources);
+}
+void visit_named(auto& f, DescribeTopicPartitionsRequest::Topic& m) {
+  f("name", m.name);
+}
+void visit_named(auto& f, DescribeTopicPartitionsRequest::Cursor& m) {
+  f("topic_name", m.topic_name);
+  f("partition_index", m.partition_index);
+}
+void visit_named(auto& f, DescribeTopicPartitionsRequest& m) {
+  f("topics", m.topics);
+  f("response_partition_limit", m.response_partition_limit);
+  f("cursor", m.cursor);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse::Partition& m) {
+  f("error_code", m.error_code);
+  f("partition_index", m.partition_index);
+  f("leader_id", m.leader_id);
+  f("leader_epoch", m.leader_epoch);
+  f("replica_nodes", m.replica_nodes);
+  f("isr_nodes", m.isr_nodes);
+  f("eligible_leader_replicas", m.eligible_leader_replicas);
+  f("last_known_elr", m.last_known_elr);
+  f("offline_replicas", m.offline_replicas);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse::Topic& m) {
+  f("error_code", m.error_code);
+  f("name", m.name);
+  f("topic_id", m.topic_id);
+  f("is_internal", m.is_internal);
+  f("partitions", m.partitions);
+  f("topic_authorized_operations", m.topic_authorized_operations);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse::Cursor& m) {
+  f("topic_name", m.topic_name);
+  f("partition_index", m.partition_index);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("topics", m.topics);
+  f("next_cursor", m.next_cursor);
+}
 
 }  // namespace polylog::kafka
