@@ -103,6 +103,8 @@ base::Result<> Node::open_cells() {
     broker::CellEngine::Options options{.cell = cell_options(id, space), .groups = {}, .new_id = base::Uuid::random};
     options.groups.initial_rebalance_delay_ms = static_cast<int32_t>(config_.kafka.initial_rebalance_delay_ms);
     options.groups.cursor_retention_ms = static_cast<int64_t>(config_.kafka.offsets_retention_ms);
+    options.groups.managed_session_timeout_ms = static_cast<int32_t>(config_.kafka.consumer_session_timeout_ms);
+    options.groups.managed_heartbeat_interval_ms = static_cast<int32_t>(config_.kafka.consumer_heartbeat_interval_ms);
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {

@@ -38,6 +38,8 @@ constexpr Command kCommands[] = {
     {ApiKey::kListPartitionReassignments, handle_list_partition_reassignments},
     {ApiKey::kOffsetDelete, handle_offset_delete},
     {ApiKey::kDescribeCluster, handle_describe_cluster},
+    {ApiKey::kConsumerGroupHeartbeat, handle_consumer_group_heartbeat},
+    {ApiKey::kConsumerGroupDescribe, handle_consumer_group_describe},
 };
 
 constexpr bool is_ascending() {

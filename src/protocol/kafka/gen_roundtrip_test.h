@@ -49,7 +49,9 @@ class Filler {
   }
   template <typename T>
   void compound(std::optional<T>& field) {
-    if (below(3) > 0) (*this)(field.emplace());
+    if (below(3) == 0) return;
+    field = T{};
+    (*this)(*field);
   }
   template <typename T>
   void compound(T& field) {
