@@ -321,6 +321,10 @@ struct Chaos {
       members.emplace_back(kit, id, std::vector<std::string>{"s", "t"}, c == 'e' ? "static" : "");
     }
   }
+  // As a checkpoint would, whenever that is.
+  void remember() {
+    if (const auto snapshot = kit.table->snapshot("g")) early = std::pair(*snapshot, kit.table->stamp("g"));
+  }
   uint32_t below(uint32_t n) { return static_cast<uint32_t>(random() % n); }
 
   void check_no_two_owners() {
@@ -336,12 +340,15 @@ struct Chaos {
   }
   void check_replay() {
     group_test::FakeOutput ignored;
-    const auto again = kit.make(ignored);
+    const auto again = kit.make(ignored), resumed = kit.make(ignored);
+    if (early) REQUIRE(resumed->restore(early->first, early->second));
     const auto snapshot = kit.table->snapshot("g");
     if (!snapshot) return;
     for (size_t i = 0; i < kit.output.mutations.size(); ++i) {
       REQUIRE(again->apply(kit.output.mutations[i], base::Lsn{i + 1}));
+      REQUIRE(resumed->apply(kit.output.mutations[i], base::Lsn{i + 1}));
     }
+    CHECK(resumed->snapshot("g") == snapshot);
     CHECK(again->snapshot("g") == snapshot);
     const auto restored = kit.make(ignored);
     REQUIRE(restored->restore(*snapshot, kit.table->stamp("g")));
@@ -382,6 +389,7 @@ struct Chaos {
   std::mt19937 random;
   ManagedKit kit;
   std::deque<FakeMember> members;
+  std::optional<std::pair<std::vector<uint8_t>, base::Lsn>> early;
 };
 
 TEST_CASE("managed: never two owners, and replay equals the live group, whatever the order of events") {
@@ -391,6 +399,7 @@ TEST_CASE("managed: never two owners, and replay equals the live group, whatever
     int32_t epoch = 0;
     for (int i = 0; i < 120; ++i) {
       chaos.step();
+      if (i == 60) chaos.remember();
       chaos.check_no_two_owners();
       const auto view = chaos.kit.managed();
       if (view.error == E::kNone) CHECK(view.epoch >= epoch);
