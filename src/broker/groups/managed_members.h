@@ -96,6 +96,7 @@ class ManagedMembers {
   // managed_targets.cc
   void index(const ManagedRecord& record);
   void unindex(const ManagedRecord& record);
+  bool has_room_for_pattern(const std::optional<std::string>& pattern) const;
   bool fits(const ManagedRecord* before, const ManagedRecord& record);
   Streams resolve() const;
   void divide_if_due();

@@ -129,6 +129,18 @@ TEST_CASE("managed: what cannot be logged is refused, at the limit it is not") {
   CHECK(kit.ask_for(r).error == E::kGroupTooLarge);
 }
 
+TEST_CASE("managed: different patterns of one group are limited, equal ones are not") {
+  ManagedKit kit;
+  for (int i = 0; i < 40; ++i) {
+    ReconcileRequest r = ManagedKit::joining(std::to_string(i), {});
+    r.pattern = "t" + std::to_string(std::min(i, 31));
+    CHECK(kit.ask_for(r).error == E::kNone);
+  }
+  ReconcileRequest r = ManagedKit::joining("one more", {});
+  r.pattern = "another";
+  CHECK(kit.ask_for(r).error == E::kGroupTooLarge);
+}
+
 TEST_CASE("managed: streams that come, grow and go change the division, patterns find them") {
   ManagedKit kit;
   FakeMember a(kit, "a", {"s", "later"});

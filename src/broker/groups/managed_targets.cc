@@ -14,6 +14,8 @@ namespace {
 
 // Upper bounds of what a list of partitions takes in a mutation.
 constexpr size_t kStreamBytes = 32, kPartitionBytes = 4;
+// Every pattern is compared with every name when streams come and go.
+constexpr size_t kPatternsMax = 32;
 constexpr size_t kListsInMutation = 2;                            // held, and to be given up
 constexpr size_t kMutationBytesTarget = 64 * base::limits::kKiB;  // longer divisions are split
 constexpr size_t kMutationBytesKept = 4 * base::limits::kKiB;     // for ids and numbers
@@ -47,6 +49,10 @@ void ManagedMembers::unindex(const ManagedRecord& record) {
   if (--it->second.users == 0) patterns_.erase(it);
 }
 
+bool ManagedMembers::has_room_for_pattern(const std::optional<std::string>& pattern) const {
+  return !pattern || patterns_.contains(*pattern) || patterns_.size() < kPatternsMax;
+}
+
 // Whether the record and all that its group would divide can be logged.
 bool ManagedMembers::fits(const ManagedRecord* before, const ManagedRecord& record) {
   const size_t bytes_max = context_.config.mutation_bytes_max;
@@ -54,6 +60,7 @@ bool ManagedMembers::fits(const ManagedRecord* before, const ManagedRecord& reco
   const bool wants_the_same =
       before != nullptr && before->streams == record.streams && before->pattern == record.pattern;
   if (wants_the_same) return true;
+  if (!has_room_for_pattern(record.pattern)) return false;
   index(record);
   const size_t weight_bytes = resolve().weight_bytes;
   unindex(record);

@@ -14,6 +14,7 @@
 #include "protocol/kafka/gen/join_group.h"
 #include "protocol/kafka/gen/leave_group.h"
 #include "protocol/kafka/gen/list_groups.h"
+#include "protocol/kafka/gen/metadata.h"
 #include "protocol/kafka/gen/offset_commit.h"
 #include "protocol/kafka/gen/offset_delete.h"
 #include "protocol/kafka/gen/offset_fetch.h"
@@ -177,6 +178,19 @@ TEST_CASE("consumer groups: a pattern finds topics, and new ones later") {
   REQUIRE(reply.assignment);
   CHECK(reply.assignment->topic_partitions.size() == 2);
   CHECK(w.describe().members.at(0).subscribed_topic_regex == "t.*");
+}
+
+TEST_CASE("consumer groups: members learn the names of their topics by id") {
+  World w;
+  const base::Uuid id = w.beat(joining()).assignment->topic_partitions.at(0).topic_id;
+  for (const auto& name : {std::optional<std::string_view>(), std::optional<std::string_view>("")}) {
+    MetadataRequest request;
+    request.topics.emplace().push_back({.topic_id = id, .name = name});
+    const auto topic = w.client.ask<MetadataResponse>(ApiKey::kMetadata, 13, request).topics.at(0);
+    CHECK(topic.error_code == ErrorCode::kNone);
+    CHECK(topic.name == "t");
+    CHECK(topic.partitions.size() == 3);
+  }
 }
 
 TEST_CASE("consumer groups: partitions that are added and topics that go are noticed") {
