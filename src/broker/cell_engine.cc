@@ -35,7 +35,7 @@ CellEngine::CellEngine(Broker& broker, Options options)
       cell_(options.cell, *this),
       metrics_(broker.metrics(), cell_.id()),
       group_defaults_(options.groups),
-      groups_(*this, options.groups, std::move(options.new_id)),
+      groups_(*this, *this, options.groups, std::move(options.new_id)),
       retention_(std::move(options.retention)) {}
 
 CellEngine::~CellEngine() = default;
@@ -178,7 +178,9 @@ void CellEngine::on(ReplyTo from, GroupRequest& request) {
     void operator()(const LeaveRequest& r) { groups.leave(from, r, now, wall); }
     void operator()(const CommitRequest& r) { groups.commit(from, r, now, wall); }
     void operator()(const FetchCursorsRequest& r) { groups.fetch_cursors(from, r); }
+    void operator()(const ReconcileRequest& r) { groups.reconcile(from, r, now, wall); }
     void operator()(const DescribeGroupsRequest& r) { groups.describe(from, r); }
+    void operator()(const DescribeManagedRequest& r) { groups.describe_managed(from, r); }
     void operator()(const ListGroupsRequest& r) { groups.list(from, r); }
     void operator()(const DeleteGroupsRequest& r) { groups.remove(from, r); }
     void operator()(const DeleteCursorsRequest& r) { groups.delete_cursors(from, r); }

@@ -30,7 +30,7 @@ inline std::unexpected<base::Error> no_such_partition() {
 
 // The members are defined in cell_engine.cc (requests, groups, the gate, turns), cell_reads.cc, cell_queues.cc and
 // cell_state.cc.
-class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput {
+class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput, public StreamDirectory {
  public:
   struct Options {
     storage::Cell::Options cell;
@@ -134,6 +134,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void pool_freed(Pool& pool, uint32_t count) override;
   base::Lsn log(base::View mutation) override;
   void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
+  // StreamDirectory
+  std::optional<Entry> find_stream(std::string_view name) const override;
+  void each_stream(const std::function<void(std::string_view name, const Entry&)>& visit) const override;
 
   Broker& broker_;
   storage::Cell cell_;

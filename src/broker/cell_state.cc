@@ -61,6 +61,7 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
     return;
   }
   const StreamRecord& record = *delta.record;
+  if (record.kind == StreamKind::kStream) groups_.streams_changed();
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));
@@ -110,6 +111,24 @@ void CellEngine::session_closed(SessionId session) {
   pools_.erase(session);
   groups_.session_closed(session, broker_.loop().now(), cell_.now());
   arm_groups();
+}
+
+namespace {
+StreamDirectory::Entry entry_of(const StreamRecord& record) {
+  return {record.id, static_cast<uint32_t>(record.partitions.size())};
+}
+}  // namespace
+
+std::optional<StreamDirectory::Entry> CellEngine::find_stream(std::string_view name) const {
+  const Catalog::Record record = broker_.catalog().find(name);
+  if (record == nullptr || record->kind != StreamKind::kStream) return std::nullopt;
+  return entry_of(*record);
+}
+
+void CellEngine::each_stream(const std::function<void(std::string_view name, const Entry&)>& visit) const {
+  for (const Catalog::Record& record : broker_.catalog().all()) {
+    if (record->kind == StreamKind::kStream) visit(record->name, entry_of(*record));
+  }
 }
 
 // --- replay and checkpoints

@@ -54,6 +54,8 @@ struct Config {
     uint32_t message_max_bytes = 1'048'588;  // Kafka's own default; a topic's max.message.bytes goes before it
     uint32_t initial_rebalance_delay_ms = 3'000;
     uint64_t offsets_retention_ms = uint64_t{7} * 24 * 3600 * 1000;
+    uint32_t consumer_session_timeout_ms = 45'000;
+    uint32_t consumer_heartbeat_interval_ms = 5'000;
   } kafka = {};
 
   struct Amqp {

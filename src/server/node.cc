@@ -28,6 +28,8 @@ broker::GroupConfig group_config_of(const Config& config) {
   broker::GroupConfig groups;
   groups.initial_rebalance_delay_ms = static_cast<int32_t>(config.kafka.initial_rebalance_delay_ms);
   groups.cursor_retention_ms = static_cast<int64_t>(config.kafka.offsets_retention_ms);
+  groups.managed_session_timeout_ms = static_cast<int32_t>(config.kafka.consumer_session_timeout_ms);
+  groups.managed_heartbeat_interval_ms = static_cast<int32_t>(config.kafka.consumer_heartbeat_interval_ms);
   return groups;
 }
 

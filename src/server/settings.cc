@@ -53,6 +53,10 @@ constexpr Setting kSettings[] = {
      "time that an empty consumer group waits for more members before its first rebalance"},
     {"kafka.offsets_retention_ms", Number64([](Config& c) -> auto& { return c.kafka.offsets_retention_ms; }), {1, kHundredYearsMs},
      "time that committed offsets of a group without members are kept"},
+    {"kafka.consumer_session_timeout_ms", Number32([](Config& c) -> auto& { return c.kafka.consumer_session_timeout_ms; }), {1'000, 1'800'000},
+     "time after which a silent member of a group of the new protocol is out"},
+    {"kafka.consumer_heartbeat_interval_ms", Number32([](Config& c) -> auto& { return c.kafka.consumer_heartbeat_interval_ms; }), {100, 60'000},
+     "time between heartbeats that members of a group of the new protocol are told to keep"},
 
     {"amqp.heartbeat_s", Number16([](Config& c) -> auto& { return c.amqp.heartbeat_s; }), {0, 65'535},
      "heartbeat interval offered to clients; 0: none"},

@@ -40,6 +40,8 @@ constexpr Command kCommands[] = {
     {ApiKey::kOffsetDelete, handle_offset_delete},
     {ApiKey::kDescribeCluster, handle_describe_cluster},
     {ApiKey::kDescribeProducers, handle_describe_producers},
+    {ApiKey::kConsumerGroupHeartbeat, handle_consumer_group_heartbeat},
+    {ApiKey::kConsumerGroupDescribe, handle_consumer_group_describe},
     {ApiKey::kListConfigResources, handle_list_config_resources},
     {ApiKey::kDescribeTopicPartitions, handle_describe_topic_partitions},
 };

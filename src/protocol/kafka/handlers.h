@@ -42,6 +42,10 @@ void handle_sync_group(Call call, base::View body);
 void handle_heartbeat(Call call, base::View body);
 void handle_leave_group(Call call, base::View body);
 
+// on_consumer_groups.cc
+void handle_consumer_group_heartbeat(Call call, base::View body);
+void handle_consumer_group_describe(Call call, base::View body);
+
 // on_cursors.cc
 void handle_offset_commit(Call call, base::View body);
 void handle_offset_fetch(Call call, base::View body);

@@ -75,7 +75,8 @@ void MetadataCall::describe_brokers() {
 }
 
 void MetadataCall::describe_asked(const MetadataRequest::Topic& asked, TopicReply& reply) {
-  if (!asked.name) {
+  const bool is_by_id = !asked.name || (asked.name->empty() && !asked.topic_id.is_nil());  // Java leaves the name empty
+  if (is_by_id) {
     reply.topic_id = asked.topic_id;
     const Topic topic = find_topic(call_.broker(), asked.topic_id);
     if (topic != nullptr) return describe(*topic, reply);
