@@ -7,8 +7,11 @@
 #include "base/log.h"
 #include "broker/cell_engine.h"
 #include "protocol/amqp/mapping.h"
+#include "protocol/amqp/queue_lookup.h"
+#include "protocol/kafka/core_shared.h"
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/session.h"
+#include "protocol/kafka/topic_config.h"
 
 namespace polylog::server {
 namespace {
@@ -31,6 +34,11 @@ broker::GroupConfig group_config_of(const Config& config) {
   groups.managed_session_timeout_ms = static_cast<int32_t>(config.kafka.consumer_session_timeout_ms);
   groups.managed_heartbeat_interval_ms = static_cast<int32_t>(config.kafka.consumer_heartbeat_interval_ms);
   return groups;
+}
+
+// Who made the stream decides what it keeps by default; what was set for it as a topic goes before that.
+broker::RetentionPolicy retention_of(const broker::StreamRecord& record, const kafka::Config& config) {
+  return kafka::retention_of(record, amqp::retention_of(record).value_or(kafka::default_retention(config)));
 }
 
 base::Gauge& failed_gauge(base::Registry& registry, base::CellId cell) {
@@ -61,7 +69,8 @@ base::Result<> Node::open() {
   const MemoryShares shares = shares_of(memory_bytes_max_of(config_, machine_memory_bytes()));
   cores_ = std::make_unique<io::CoreGroup>(
       io::CoreGroup::Options{.cores = config_.cores, .input_bytes_max = shares.ingress_bytes / 2});
-  const uint32_t cells_wanted = config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
+  const uint32_t cells_wanted =
+      config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
   TRY_ASSIGN(DataDir dir, DataDir::open(disk_, config_.data_dir, cells_wanted));
   dir_ = std::make_unique<DataDir>(std::move(dir));
   encodings_.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
@@ -82,6 +91,7 @@ base::Result<> Node::open() {
                                                                                 .egress_bytes_max = egress_bytes,
                                                                                 .ingress_bytes_max = ingress_bytes}));
     broker_list_[i] = brokers_.back().get();
+    kafka_cores_.push_back(std::make_shared<kafka::CoreShared>(*broker_list_[i], kafka_));
   }
   TRY(open_cells());
   TRY(open_catalog());
@@ -101,8 +111,10 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
-          .durability = config_.durability == Durability::kCommit ? storage::Durability::kCommit
-                                                                  : storage::Durability::kInterval,
+          .keep_files = config_.storage.wal_keep_files,
+          .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
+          .durability =
+              config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
 }
 
@@ -111,8 +123,12 @@ base::Result<> Node::open_cells() {
   for (uint32_t i = 0; i < dir_->cells(); ++i) {
     const base::CellId id(static_cast<uint16_t>(i));
     broker::Broker& home = *broker_list_[core_of_cell_[i].value];
+    kafka::CoreShared& shared = *kafka_cores_[core_of_cell_[i].value];
     broker::CellEngine::Options options{
-        .cell = cell_options(id, space), .groups = group_config_of(config_), .new_id = base::Uuid::random};
+        .cell = cell_options(id, space),
+        .groups = group_config_of(config_),
+        .new_id = base::Uuid::random,
+        .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); }};
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {
@@ -145,7 +161,7 @@ base::Result<> Node::open_catalog() {
 io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
   switch (protocol) {
     case Protocol::kKafka:
-      return [shared = std::make_shared<kafka::CoreShared>(broker, kafka_)] { return kafka::make_session(shared); };
+      return [shared = kafka_cores_[broker.loop().core().value]] { return kafka::make_session(shared); };
     case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
     case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker.loop(), admin_); };
   }
@@ -168,8 +184,8 @@ base::Result<> Node::listen_all() {
   for (ProtocolAddress& address : bound_) {
     const size_t cores = address.protocol == Protocol::kAdmin ? 1 : cores_->size();
     for (size_t core = 0; core < cores; ++core) {
-      TRY_ASSIGN(auto listener, io::listen(cores_->core(core), address.endpoint,
-                                           factory_for(address.protocol, *broker_list_[core])));
+      TRY_ASSIGN(auto listener,
+                 io::listen(cores_->core(core), address.endpoint, factory_for(address.protocol, *broker_list_[core])));
       address.endpoint.port = listener->port();  // the other cores share what core 0 got
       listeners_[core].push_back(std::move(listener));
     }

@@ -42,6 +42,10 @@ constexpr Setting kSettings[] = {
      "disk space kept for acks, deletes and checkpoints on a full disk; less on a small file system"},
     {"storage.cells", Number32([](Config& c) -> auto& { return c.storage.cells; }), {1, kCellsMax, true},
      "parts that the data is divided into, fixed when the data directory is created; 0: one a core"},
+    {"storage.wal_keep_files", Number32([](Config& c) -> auto& { return c.storage.wal_keep_files; }), {1, 1'000'000},
+     "write-ahead log files of a cell whose contents stay; what is older and still kept moves to segments and packs"},
+    {"storage.pack_bytes_per_second", Number64([](Config& c) -> auto& { return c.storage.pack_bytes_per_second; }), {1 * kMiB, 64 * kGiB},
+     "how fast a cell moves old data at most, unless it falls far behind"},
 
     {"kafka.auto_create_topics", Flag([](Config& c) -> auto& { return c.kafka.auto_create_topics; }), {},
      "create a topic that a client asks for, unless the request forbids it"},

@@ -57,9 +57,9 @@ constexpr TopicConfigRow kRows[] = {
      "A record is acknowledged when it is durable, whatever this says."},
     {"preallocate", kBoolean, "false", any(), kIgnored, "The log is always preallocated."},
     {"remote.storage.enable", kBoolean, "false", words("false"), kIgnored, "There is no remote storage."},
-    {"retention.bytes", kLong, "-1", range(-1, kLongMax), kStored,
+    {"retention.bytes", kLong, "-1", range(-1, kLongMax), kActs,
      "The size of a partition above which its oldest records go; -1: none."},
-    {"retention.ms", kLong, "604800000", range(-1, kLongMax), kStored, "The age at which records go; -1: never."},
+    {"retention.ms", kLong, "604800000", range(-1, kLongMax), kActs, "The age at which records go; -1: never."},
     {"segment.bytes", kInt, "1073741824", range(14, kIntMax), kIgnored, "Segments are not a topic's own."},
     {"segment.index.bytes", kInt, "10485760", range(4, kIntMax), kIgnored, "Segments are not a topic's own."},
     {"segment.jitter.ms", kLong, "0", range(0, kLongMax), kIgnored, "Segments are not a topic's own."},
@@ -187,6 +187,30 @@ TopicSettings settings_of(const broker::StreamRecord& topic, const Config& confi
     apply(settings, name.substr(kAttributePrefix.size()), it->second);
   }
   return settings;
+}
+
+namespace {
+
+// -1: no limit.
+template <typename Number>
+std::optional<Number> limit_in(std::string_view value) {
+  const int64_t number = number_in<int64_t>(value).value_or(-1);
+  return number < 0 ? std::nullopt : std::optional<Number>(static_cast<Number>(number));
+}
+
+}  // namespace
+
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise) {
+  if (const auto policy = own_value(topic, "cleanup.policy"); policy && !has_word(*policy, "delete")) return {};
+  broker::RetentionPolicy retention = otherwise;
+  if (const auto ms = own_value(topic, "retention.ms")) retention.age_ms_max = limit_in<int64_t>(*ms);
+  if (const auto bytes = own_value(topic, "retention.bytes")) retention.bytes_max = limit_in<uint64_t>(*bytes);
+  return retention;
+}
+
+broker::RetentionPolicy default_retention(const Config& config) {
+  return {.age_ms_max = limit_in<int64_t>(default_of(*find_topic_config("retention.ms"), config)),
+          .bytes_max = limit_in<uint64_t>(default_of(*find_topic_config("retention.bytes"), config))};
 }
 
 }  // namespace polylog::kafka

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "broker/catalog/records.h"
+#include "broker/retention.h"
 #include "protocol/kafka/config.h"
 #include "protocol/kafka/record_batch.h"
 
@@ -74,5 +75,10 @@ struct TopicSettings {
   BatchRules rules(int64_t now_ms, bool zstd_allowed) const;
 };
 TopicSettings settings_of(const broker::StreamRecord& topic, const Config& config);
+
+// What a topic keeps: its own retention.ms and retention.bytes, where it has none those of `otherwise`. A topic whose
+// cleanup.policy does not say "delete" keeps everything.
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise);
+broker::RetentionPolicy default_retention(const Config& config);
 
 }  // namespace polylog::kafka
