@@ -18,7 +18,7 @@ inline constexpr size_t kConnectionsPerCoreMax = 100'000;
 
 // --- storage
 inline constexpr size_t kBlockBytes = 4 * kKiB;               // slots begin on a block
-inline constexpr size_t kWalFileBytesDefault = 64 * kMiB;
+inline constexpr size_t kWalFileBytesDefault = 32 * kMiB;
 inline constexpr size_t kWalFileBytesMin = 1 * kMiB;
 inline constexpr size_t kSlotPartBytesMax = 4 * kMiB;         // a slot's batch bytes; its mutations; one piece of a batch
 inline constexpr size_t kWalFileSlotsMin = 8;                 // small WAL files have smaller slots

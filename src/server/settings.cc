@@ -37,7 +37,7 @@ constexpr Setting kSettings[] = {
     {"storage.io", IoChoice([](Config& c) -> auto& { return c.storage.io; }), {},
      "how data files are written; posix: plain system calls through libc, which auto chooses too"},
     {"storage.wal_file_bytes", Number64([](Config& c) -> auto& { return c.storage.wal_file_bytes; }), {kWalFileBytesMin, 1 * kGiB, true, kBlockBytes},
-     "size of one write-ahead log file; 0: 64MiB, less on a small file system"},
+     "size of one write-ahead log file; 0: 32MiB, less on a small file system"},
     {"storage.reserve_bytes", Number64([](Config& c) -> auto& { return c.storage.reserve_bytes; }), {1 * kMiB, 64 * kGiB},
      "disk space kept for acks, deletes and checkpoints on a full disk; less on a small file system"},
     {"storage.cells", Number32([](Config& c) -> auto& { return c.storage.cells; }), {1, kCellsMax, true},

@@ -420,6 +420,7 @@ void Cell::arm_witness() {
     if (witness_written_) return;
     if (wal_->idle() && wal_->sync_count() == sync_count_at_arm_) {
       witness_written_ = true;
+      files_.rest();
       wal_->write_witness();
     } else {
       arm_witness();

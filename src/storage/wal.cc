@@ -43,7 +43,7 @@ Wal::~Wal() = default;
 
 base::Result<> Wal::open_epoch(base::Epoch epoch) {
   epoch_ = epoch;
-  if (!open(true)) return base::fail(base::ErrorCode::kDiskFull, "no WAL file to write the opening slot to");
+  if (!open(1, true)) return base::fail(base::ErrorCode::kDiskFull, "no WAL file to write the opening slot to");
   open_->kind = SlotKind::kOpening;
   close();
   TRY(write_group(closed_));
@@ -55,9 +55,10 @@ base::Result<> Wal::open_epoch(base::Epoch epoch) {
   return {};
 }
 
-bool Wal::open(bool may_use_reserve) {
+bool Wal::open(size_t body_bytes, bool may_use_reserve) {
   if (failed_) return false;
-  if (options_.files.file_bytes() - position_.offset < slot_bytes_max(options_.files.file_bytes())) {
+  CHECK(body_bytes > 0, "a slot is opened for something, if only a header's block");
+  if (body_bytes_max_at(position_) < body_bytes) {
     if (!options_.files.can_advance(may_use_reserve)) return false;
     options_.files.advance(next_seq_.value - file_first_seq_.value);
     file_first_seq_ = next_seq_;
@@ -66,13 +67,21 @@ bool Wal::open(bool may_use_reserve) {
   open_ = std::make_unique<OpenSlot>();
   open_->position = position_;
   open_->first_lsn = next_lsn_;
+  open_->body_bytes_max = body_bytes_max_at(position_);
   return true;
+}
+
+// What a slot there may hold, padded to a block: the last one of a file takes what is left.
+size_t Wal::body_bytes_max_at(const WalPosition& at) const {
+  const uint64_t left =
+      (options_.files.file_bytes() - at.offset) / base::limits::kBlockBytes * base::limits::kBlockBytes;
+  return left <= kSlotHeaderBytes ? 0 : std::min<uint64_t>(left - kSlotHeaderBytes, 2 * part_bytes_max_);
 }
 
 size_t Wal::files_for(size_t pieces) const {
   const uint64_t file_bytes = options_.files.file_bytes();
   const size_t slot_bytes = kSlotHeaderBytes + part_bytes_max_ + 2 * base::limits::kBlockBytes;
-  // open() leaves a file when the largest slot might not fit any more.
+  // What is left of a file behind its last whole part is not counted on.
   const size_t slots = 1 + (file_bytes - slot_bytes_max(file_bytes)) / slot_bytes;
   return (pieces + slots - 1) / slots;
 }
@@ -80,11 +89,13 @@ size_t Wal::files_for(size_t pieces) const {
 bool Wal::reserve(size_t batch_bytes, size_t mutation_bytes, bool may_use_reserve) {
   CHECK(batch_bytes <= part_bytes_max_ && mutation_bytes <= part_bytes_max_, "longer than a slot takes");
   if (failed_ || (!may_use_reserve && options_.files.only_reserve_left())) return false;
+  const size_t body_bytes = batch_bytes + mutation_bytes;
   if (open_ && (open_->batch_bytes + batch_bytes > part_bytes_max_ ||
-                open_->mutations.size() + mutation_bytes > part_bytes_max_)) {
+                open_->mutations.size() + mutation_bytes > part_bytes_max_ ||
+                open_->batch_bytes + open_->mutations.size() + body_bytes > open_->body_bytes_max)) {
     close();
   }
-  return open_ || open(may_use_reserve);
+  return open_ || open(body_bytes, may_use_reserve);
 }
 
 Wal::Added Wal::add_batch(View bytes) {
@@ -160,14 +171,18 @@ void Wal::send_when_idle() {
 
 void Wal::write_witness() {
   CHECK(idle(), "a witness follows silence");
-  if (!open(false)) return;
+  if (!open(1, false)) return;
   open_->kind = SlotKind::kWitness;
   seal();
 }
 
 WalEnd Wal::cut_here() {
   if (open_) close();
-  return {.position = position_, .next_seq = next_seq_, .next_lsn = next_lsn_, .previous_crc = previous_crc_, .epoch = epoch_};
+  return {.position = position_,
+          .next_seq = next_seq_,
+          .next_lsn = next_lsn_,
+          .previous_crc = previous_crc_,
+          .epoch = epoch_};
 }
 
 void Wal::submit() {
@@ -182,8 +197,7 @@ void Wal::submit() {
                .slots = group->size()};
   for (const ClosedSlot& slot : *group) end.bytes += slot.disk_bytes;
   auto result = std::make_shared<base::Result<>>();
-  worker_->submit([group, result] { *result = write_group(*group); },
-                  [this, result, end] { written(*result, end); });
+  worker_->submit([group, result] { *result = write_group(*group); }, [this, result, end] { written(*result, end); });
 }
 
 base::Result<> Wal::write_group(const Group& group) {

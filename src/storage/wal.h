@@ -95,6 +95,7 @@ class Wal {
     SlotKind kind = SlotKind::kData;
     std::vector<base::Slice> batches;  // in order; neighbours in one chunk are merged
     size_t batch_bytes = 0;
+    size_t body_bytes_max = 0;
     base::Writer mutations;
     uint32_t mutation_count = 0;
   };
@@ -110,7 +111,8 @@ class Wal {
   };
   using Group = std::vector<ClosedSlot>;
 
-  bool open(bool may_use_reserve);
+  bool open(size_t body_bytes, bool may_use_reserve);
+  size_t body_bytes_max_at(const WalPosition& at) const;
   void close();
   void send_when_idle();
   void submit();

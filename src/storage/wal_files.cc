@@ -14,6 +14,8 @@ namespace {
 constexpr auto kRetryAfter = std::chrono::seconds(1);
 constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
 
+constexpr size_t kRecyclableMax = 4;
+
 enum class Effort {
   kZeroed,     // commits cost half as much in blocks that were written before
   kAllocated,  // at once, for a WAL that fills files faster than they can be zeroed
@@ -112,6 +114,7 @@ void WalFiles::advance(uint64_t slots) {
   CHECK(ready_count() > 0, "no WAL file is ready");
   files_.at(current_).filled_at = options_.loop.now();
   ++current_;
+  ++filled_since_release_;
   advanced_ = true;
   large_slots_ = slots * kLargeSlotBytes < options_.file_bytes;
   prepare_ahead();
@@ -148,14 +151,21 @@ void WalFiles::release(const std::vector<uint64_t>& candidates) {
     files_.erase(found);
     recyclable_.push_back(seq);
   }
-  // Keep a few to recycle, give the rest of the space back.
-  while (recyclable_.size() > options_.reserve_files + 2) {
+  // As many will be wanted before the next release as were since the last one.
+  keep_recyclable(std::min(filled_since_release_, kRecyclableMax));
+  filled_since_release_ = 0;
+  prepare_ahead();
+}
+
+void WalFiles::keep_recyclable(size_t files_max) {
+  while (recyclable_.size() > files_max) {
     const std::string path = path_of(recyclable_.front());
     recyclable_.pop_front();
     worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
   }
-  prepare_ahead();
 }
+
+void WalFiles::rest() { keep_recyclable(0); }
 
 void WalFiles::prepare_ahead() {
   if (ready_count() >= wanted_ready_) wanted_ready_ = 0;

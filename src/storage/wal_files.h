@@ -68,6 +68,8 @@ class WalFiles {
   std::vector<uint64_t> dead_before(uint64_t before) const;
   // Recycles those of `candidates` that nobody reads; the rest stay for the next time.
   void release(const std::vector<uint64_t>& candidates);
+  // Nothing was written for a while: files kept for writing over are given back.
+  void rest();
   // Removes one file of the reserve, so that a checkpoint or a pack finds room on a full disk; no new one is made before
   // release() or end_loan(). False: one is lent already, or only the last ready file is left, which mutations need.
   bool lend_reserve();
@@ -92,12 +94,14 @@ class WalFiles {
   size_t ready_for(size_t files) const;
   size_t ready_count() const { return files_.empty() ? 0 : static_cast<size_t>(last_seq() - current_); }
   uint64_t last_seq() const { return files_.rbegin()->first; }
+  void keep_recyclable(size_t files_max);
   void prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File>> result);
   void not_prepared(const base::Error& error);
 
   Options options_;
   std::map<uint64_t, Entry> files_;
   std::deque<uint64_t> recyclable_;  // released, not yet renamed
+  size_t filled_since_release_ = 0;
   uint64_t current_ = 0;
   size_t wanted_ready_ = 0;   // more than the usual, until they are
   bool advanced_ = false;     // this life has filled a file
