@@ -1,8 +1,10 @@
 """kafka-python: producers, consumers, groups whose members come, go and are killed, and the admin client."""
 import itertools
+import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,37 @@ def test_offsets_are_found_by_place_and_by_time(shared, admin, topic):
     found = consumer.offsets_for_times({place: 1_700_000_004_500})[place]
     assert (found.offset, found.timestamp) == (5, 1_700_000_005_000)
     assert consumer.offsets_for_times({place: 1_800_000_000_000})[place] is None
+    consumer.close()
+
+
+def test_the_broker_puts_its_own_time_into_records_of_a_topic_that_says_so(shared, admin, topic):
+    create(admin, topic, **{"message.timestamp.type": "LogAppendTime"})
+    before = int(time.time() * 1000)
+    producer = KafkaProducer(bootstrap_servers=shared.address("kafka"), compression_type="gzip")
+    sent = producer.send(topic, b"value", timestamp_ms=1000).get(10)
+    producer.close()
+    record = read_all(shared, topic, 1)[0]
+    assert record.timestamp_type == 1 and record.timestamp == sent.timestamp >= before
+    consumer = consumer_of(shared)
+    partition = TopicPartition(topic, 0)
+    assert consumer.offsets_for_times({partition: before})[partition].offset == 0
+    assert consumer.offsets_for_times({partition: record.timestamp + 1})[partition] is None
+    consumer.close()
+
+
+def test_a_consumer_keeps_a_session_of_its_fetches(shared, admin, topic):
+    create(admin, topic, 20)
+
+    def sessions():
+        return int(re.search(r"^polylog_kafka_fetch_sessions (\d+)$", shared.http("/metrics")[1], re.M)[1])
+
+    before = sessions()
+    consumer = consumer_of(shared)
+    consumer.assign([TopicPartition(topic, p) for p in range(20)])
+    wait_for(lambda: consumer.poll(timeout_ms=200) == {} and sessions() > before, 10, "a session")
+    for partition in (3, 17, 3):  # each in an answer that names this partition alone
+        produce(shared, topic, [b"%d" % partition], partition=partition)
+        assert [r.partition for r in take(consumer, 1)] == [partition]
     consumer.close()
 
 

@@ -121,6 +121,7 @@ constexpr BrokerConfigRow kRows[] = {
     topics("log.roll.ms", kLong, "segment.ms"),
     topics("log.segment.bytes", kInt, "segment.bytes"),
     topics("log.segment.delete.delay.ms", kLong, "file.delete.delay.ms"),
+    {"max.incremental.fetch.session.cache.slots", kInt, {}, false, setting<&Config::fetch_sessions_max>},
     {"max.request.partition.size.limit", kInt, {}, false, limit<limits::kDescribedPartitionsMax>},
     topics("message.max.bytes", kInt, "max.message.bytes"),
     topics("min.insync.replicas", kInt, "min.insync.replicas"),
