@@ -90,6 +90,12 @@ constexpr BrokerConfigRow kRows[] = {
     {"default.replication.factor", kInt, "1"},
     {"delete.topic.enable", kBoolean, "true"},
     {"fetch.max.bytes", kInt, {}, false, setting<&Config::fetch_bytes_max>},
+    {"group.consumer.assignors", kList, "uniform,range"},
+    groups<&broker::GroupConfig::managed_heartbeat_interval_ms>("group.consumer.heartbeat.interval.ms",
+                                                                broker::kManagedHeartbeatSetting, between(100, 60'000)),
+    groups<&broker::GroupConfig::managed_session_timeout_ms>(
+        "group.consumer.session.timeout.ms", broker::kManagedSessionTimeoutSetting, between(1'000, 1'800'000)),
+    {"group.coordinator.rebalance.protocols", kList, "classic,consumer"},
     groups<&broker::GroupConfig::initial_rebalance_delay_ms>("group.initial.rebalance.delay.ms",
                                                              broker::kInitialDelaySetting, between(0, 600'000)),
     groups<&broker::GroupConfig::session_timeout_ms_max>("group.max.session.timeout.ms",
