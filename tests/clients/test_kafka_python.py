@@ -479,6 +479,24 @@ def test_a_config_of_the_broker_acts_at_once_and_survives_a_kill():
         produce(broker, "t", [b"x" * 5000])
 
 
+def test_the_brokers_retention_is_that_of_topics_without_their_own():
+    with Broker() as broker:
+        admin = KafkaAdminClient(bootstrap_servers=broker.address("kafka"))
+        create(admin, "inherits")
+        create(admin, "owns", **{"retention.ms": "-1"})
+        for topic in ("inherits", "owns"):
+            produce(broker, topic, [b"x"] * 3)
+        change = ConfigResource(ConfigResourceType.BROKER, "1", {"log.retention.ms": "1"})
+        assert admin.alter_configs([change]).resources[0][0] == 0
+        assert configs_of(admin, ConfigResourceType.TOPIC, "inherits")["retention.ms"] == ("1", False, 2)
+        admin.close()
+        consumer = consumer_of(broker)
+        inherits, owns = TopicPartition("inherits", 0), TopicPartition("owns", 0)
+        wait_for(lambda: consumer.beginning_offsets([inherits])[inherits] == 3, 20, "the records to go")
+        assert consumer.beginning_offsets([owns])[owns] == 0
+        consumer.close()
+
+
 # ---- admin: groups
 
 def test_a_group_is_listed_and_described_with_its_members(shared, admin, topic, members):
