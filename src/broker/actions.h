@@ -236,7 +236,7 @@ struct AddPartitions {
   uint32_t partition_count = 0;  // in all
   bool validate_only = false;
 };
-struct SetSettings {             // replaces all settings of the broker, if their version is still `expected_version`
+struct SetSettings {  // replaces all settings of the broker, if their version is still `expected_version`
   uint64_t expected_version = 0;
   std::map<std::string, std::string> values;
 };

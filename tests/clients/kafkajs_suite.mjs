@@ -231,7 +231,7 @@ test('configs of a topic are described and altered', async () => {
 test('configs of the broker are described', async () => {
   const entry = await config(await admin(), 'message.max.bytes', ConfigResourceTypes.BROKER, '1')
   assert.equal(entry.configValue, '1048588')
-  assert.equal(entry.readOnly, true)
+  assert.equal(entry.readOnly, false)
 })
 
 test('offsets of a topic are found by place and time', async () => {

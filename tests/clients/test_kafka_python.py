@@ -1,8 +1,10 @@
 """kafka-python: producers, consumers, groups whose members come, go and are killed, and the admin client."""
 import itertools
+import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,37 @@ def test_offsets_are_found_by_place_and_by_time(shared, admin, topic):
     found = consumer.offsets_for_times({place: 1_700_000_004_500})[place]
     assert (found.offset, found.timestamp) == (5, 1_700_000_005_000)
     assert consumer.offsets_for_times({place: 1_800_000_000_000})[place] is None
+    consumer.close()
+
+
+def test_the_broker_puts_its_own_time_into_records_of_a_topic_that_says_so(shared, admin, topic):
+    create(admin, topic, **{"message.timestamp.type": "LogAppendTime"})
+    before = int(time.time() * 1000)
+    producer = KafkaProducer(bootstrap_servers=shared.address("kafka"), compression_type="gzip")
+    sent = producer.send(topic, b"value", timestamp_ms=1000).get(10)
+    producer.close()
+    record = read_all(shared, topic, 1)[0]
+    assert record.timestamp_type == 1 and record.timestamp == sent.timestamp >= before
+    consumer = consumer_of(shared)
+    partition = TopicPartition(topic, 0)
+    assert consumer.offsets_for_times({partition: before})[partition].offset == 0
+    assert consumer.offsets_for_times({partition: record.timestamp + 1})[partition] is None
+    consumer.close()
+
+
+def test_a_consumer_keeps_a_session_of_its_fetches(shared, admin, topic):
+    create(admin, topic, 20)
+
+    def sessions():
+        return int(re.search(r"^polylog_kafka_fetch_sessions (\d+)$", shared.http("/metrics")[1], re.M)[1])
+
+    before = sessions()
+    consumer = consumer_of(shared)
+    consumer.assign([TopicPartition(topic, p) for p in range(20)])
+    wait_for(lambda: consumer.poll(timeout_ms=200) == {} and sessions() > before, 10, "a session")
+    for partition in (3, 17, 3):  # each in an answer that names this partition alone
+        produce(shared, topic, [b"%d" % partition], partition=partition)
+        assert [r.partition for r in take(consumer, 1)] == [partition]
     consumer.close()
 
 
@@ -444,6 +477,24 @@ def test_a_config_of_the_broker_acts_at_once_and_survives_a_kill():
             produce(broker, "t", [b"x" * 5000])
         assert alter_broker(broker) == (0, ("1048588", False, 5))
         produce(broker, "t", [b"x" * 5000])
+
+
+def test_the_brokers_retention_is_that_of_topics_without_their_own():
+    with Broker() as broker:
+        admin = KafkaAdminClient(bootstrap_servers=broker.address("kafka"))
+        create(admin, "inherits")
+        create(admin, "owns", **{"retention.ms": "-1"})
+        for topic in ("inherits", "owns"):
+            produce(broker, topic, [b"x"] * 3)
+        change = ConfigResource(ConfigResourceType.BROKER, "1", {"log.retention.ms": "1"})
+        assert admin.alter_configs([change]).resources[0][0] == 0
+        assert configs_of(admin, ConfigResourceType.TOPIC, "inherits")["retention.ms"] == ("1", False, 2)
+        admin.close()
+        consumer = consumer_of(broker)
+        inherits, owns = TopicPartition("inherits", 0), TopicPartition("owns", 0)
+        wait_for(lambda: consumer.beginning_offsets([inherits])[inherits] == 3, 20, "the records to go")
+        assert consumer.beginning_offsets([owns])[owns] == 0
+        consumer.close()
 
 
 # ---- admin: groups

@@ -251,6 +251,7 @@ class KafkaDialect final : public Dialect {
   KafkaDialect() {
     config_.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA";
     config_.advertised = {"127.0.0.1", 9092};
+    config_.fetch_sessions_max = 0;  // as the recorded broker
   }
   std::unique_ptr<io::Handler> make_session(broker::Broker& broker) const override {
     return kafka::make_session(broker, config_);

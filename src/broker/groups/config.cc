@@ -22,6 +22,8 @@ GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::s
   take(settings, kSessionTimeoutMaxSetting, config.session_timeout_ms_max);
   take(settings, kInitialDelaySetting, config.initial_rebalance_delay_ms);
   take(settings, kMembersMaxSetting, config.members_max);
+  take(settings, kManagedSessionTimeoutSetting, config.managed_session_timeout_ms);
+  take(settings, kManagedHeartbeatSetting, config.managed_heartbeat_interval_ms);
   take(settings, kCursorRetentionSetting, config.cursor_retention_ms);
   return config;
 }

@@ -30,6 +30,8 @@ inline constexpr std::string_view kSessionTimeoutMinSetting = "groups.session_ti
 inline constexpr std::string_view kSessionTimeoutMaxSetting = "groups.session_timeout_ms_max";
 inline constexpr std::string_view kInitialDelaySetting = "groups.initial_rebalance_delay_ms";
 inline constexpr std::string_view kMembersMaxSetting = "groups.members_max";
+inline constexpr std::string_view kManagedSessionTimeoutSetting = "groups.managed_session_timeout_ms";
+inline constexpr std::string_view kManagedHeartbeatSetting = "groups.managed_heartbeat_interval_ms";
 inline constexpr std::string_view kCursorRetentionSetting = "groups.cursor_retention_ms";
 GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::string>& settings);
 

@@ -101,11 +101,18 @@ TEST_CASE("the_age_of_records_is_taken_from_the_finest_unit_that_is_set") {
 }
 
 TEST_CASE("the_engine_finds_what_it_reads_under_its_own_name") {
-  const auto set = after({}, {{"offsets.retention.minutes", kSet, "2"}, {"group.max.size", kSet, "9"}});
+  const auto set = after({}, {{"offsets.retention.minutes", kSet, "2"},
+                              {"group.max.size", kSet, "9"},
+                              {"group.consumer.session.timeout.ms", kSet, "2000"},
+                              {"group.consumer.heartbeat.interval.ms", kSet, "300"}});
   REQUIRE(set);
   CHECK(set->at("groups.cursor_retention_ms") == "120000");
   CHECK(set->at("groups.members_max") == "9");
   CHECK(config_of(*set).groups.members_max == 9);
+  const broker::GroupConfig engine = broker::with_settings({}, *set);
+  CHECK(engine.cursor_retention_ms == 120'000);
+  CHECK(engine.managed_session_timeout_ms == 2000);
+  CHECK(engine.managed_heartbeat_interval_ms == 300);
   const auto gone = after(*set, {{"group.max.size", kDelete, {}}});
   CHECK_FALSE(gone->contains("groups.members_max"));
   CHECK(gone->contains("groups.cursor_retention_ms"));

@@ -32,6 +32,7 @@ struct Config {
 
   // --- fetch
   int32_t fetch_bytes_max = 8 * 1024 * 1024;  // fetch.max.bytes: of one response; a client may ask for less
+  int32_t fetch_sessions_max = limits::kFetchSessionsMax;  // max.incremental.fetch.session.cache.slots, of a core
 
   // --- set while the broker runs: broker configs by name, and the defaults of topic configs that follow from them
   using Values = std::map<std::string, std::string, std::less<>>;

@@ -4,6 +4,13 @@
 
 namespace polylog::kafka {
 
+CoreShared::CoreShared(broker::Broker& broker, const Config& base)
+    : broker_(broker),
+      base_(base),
+      fetch_sessions_(broker.loop().core(), broker.loop().wall_now(),
+                      broker.metrics().gauge("polylog_kafka_fetch_sessions", "Sessions of incremental fetches"),
+                      base.fetch_sessions_max) {}
+
 const Config& CoreShared::config() {
   const broker::Settings& settings = broker_.catalog().settings();
   if (settings.version == 0) return base_;

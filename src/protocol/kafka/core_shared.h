@@ -6,22 +6,25 @@
 
 #include "broker/broker.h"
 #include "protocol/kafka/config.h"
+#include "protocol/kafka/fetch_sessions.h"
 
 namespace polylog::kafka {
 
 class CoreShared {
  public:
   // `base` outlives this.
-  CoreShared(broker::Broker& broker, const Config& base) : broker_(broker), base_(base) {}
+  CoreShared(broker::Broker& broker, const Config& base);
 
   broker::Broker& broker() { return broker_; }
   // With what was set while the broker runs. Ask again in every turn.
   const Config& config();
   const Config& config_at_start() const { return base_; }
+  FetchSessions& fetch_sessions() { return fetch_sessions_; }
 
  private:
   broker::Broker& broker_;
   const Config& base_;
+  FetchSessions fetch_sessions_;
   Config config_;
   uint64_t settings_version_ = 0;  // that config_ has; 0: none, and base_ is all there is
 };

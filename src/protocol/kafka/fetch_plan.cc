@@ -8,12 +8,6 @@
 #include "protocol/kafka/mapping.h"
 
 namespace polylog::kafka {
-namespace {
-
-constexpr int16_t kTopicIdsSinceVersion = 13;
-
-}  // namespace
-
 void FetchedPartition::fail(ErrorCode code) {
   error = code;
   start = committed = -1;
@@ -139,8 +133,8 @@ uint32_t FetchPlan::Budget::keep_what_fits(FetchedPartition& partition) {
   return static_cast<uint32_t>(taken);
 }
 
-Reply FetchPlan::make_reply(const Call& call) {
-  FetchResponse response;
+Reply FetchPlan::make_reply(const Call& call, const FetchContext& context) {
+  FetchResponse response{.session_id = context.session_id()};
   Budget budget{.bytes_left = bytes_max_};
   size_t at = 0;
   bool names_leader = false;
@@ -149,9 +143,13 @@ Reply FetchPlan::make_reply(const Call& call) {
     topic.name = asked.name;
     topic.topic_id = asked.id;
     for (size_t i = 0; i < asked.partition_count; ++i) {
-      topic.partitions.push_back(respond(call, partitions_[at++], budget));
+      FetchedPartition& partition = partitions_[at++];
+      topic.partitions.push_back(respond(call, partition, budget));
       names_leader |= topic.partitions.back().current_leader.leader_id >= 0;
+      partition.is_left_out = !context.must_send(asked.name, asked.id, topic.partitions.back());
+      if (partition.is_left_out) topic.partitions.pop_back();
     }
+    if (topic.partitions.empty() && context.is_incremental) response.topics.pop_back();
   }
   const Config& config = call.config();
   if (names_leader) {
@@ -164,9 +162,12 @@ Reply FetchPlan::make_reply(const Call& call) {
   encode(out, call.version(), response, records);
   Reply reply;
   size_t streamed_bytes = 0;
-  for (size_t i = 0; i < records.size(); ++i) {
-    streamed_bytes += records[i].size_bytes;
-    for (RecordBytes& batch : partitions_[i].batches) reply.streamed.push_back({records[i].position, std::move(batch)});
+  size_t sent = 0;
+  for (FetchedPartition& partition : partitions_) {
+    if (partition.is_left_out) continue;
+    const RecordsAt& place = records[sent++];
+    streamed_bytes += place.size_bytes;
+    for (RecordBytes& batch : partition.batches) reply.streamed.push_back({place.position, std::move(batch)});
   }
   end_response(out, frame_at, streamed_bytes);
   reply.bytes = std::move(out.buffer());

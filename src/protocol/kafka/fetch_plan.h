@@ -15,11 +15,14 @@
 #include "broker/actions.h"
 #include "broker/encoding.h"
 #include "protocol/kafka/error_codes.h"
+#include "protocol/kafka/fetch_sessions.h"
 #include "protocol/kafka/gen/fetch.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topics.h"
 
 namespace polylog::kafka {
+
+inline constexpr int16_t kTopicIdsSinceVersion = 13;  // of Fetch: topics are named by their ids
 
 struct FetchedPartition {
   Topic topic;  // null: no such topic
@@ -31,6 +34,7 @@ struct FetchedPartition {
   int64_t start = -1, committed = -1;
   FetchResponse::DivergingEpoch diverging;
   int32_t index = 0;
+  bool is_left_out = false;  // of the response: no news for the session
   std::vector<RecordBytes> batches;
   int64_t bytes = 0;  // of `batches`
 
@@ -56,7 +60,7 @@ class FetchPlan {
   size_t bytes_held() const;    // in memory, whatever of it fits the response
   int64_t bytes_max() const { return bytes_max_; }
 
-  Reply make_reply(const Call& call);
+  Reply make_reply(const Call& call, const FetchContext& context);
 
  private:
   void add(const Call& call, const FetchRequest::Topic& asked);

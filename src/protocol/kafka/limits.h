@@ -13,6 +13,7 @@ inline constexpr size_t kStringBytesMax = 32'767;             // a string's leng
 inline constexpr size_t kMessageElementsMax = 1'000'000;      // array elements in one message, all arrays together
 inline constexpr size_t kDecompressedBytesMax = 104'857'600;  // of one record batch
 inline constexpr int kZstdWindowLogMax = 27;                  // 128 MiB, the library's own default
+inline constexpr int32_t kFetchSessionsMax = 1000;            // max.incremental.fetch.session.cache.slots, of a core
 inline constexpr size_t kRecordErrorsMax = 1000;              // of one batch; a client takes its other records along
 inline constexpr int32_t kDescribedPartitionsMax = 2000;      // max.request.partition.size.limit: a page
 inline constexpr size_t kRecordBatchBytesMaxDefault = 1'048'588;  // message.max.bytes

@@ -5,7 +5,7 @@
 //      ▲                               │ no
 //      └── a cell has more (Readable) ─┴─ max_wait is over ──► reply
 //
-// Sessions of fetches are declined, as the protocol allows: session id 0 is always the answer.
+// What a request of a session leaves out is filled in from the session before anything else: fetch_sessions.h.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -25,8 +25,9 @@ constexpr auto kRoomRetryEvery = std::chrono::milliseconds(10);
 
 class FetchCall final : public PendingCall {
  public:
-  FetchCall(const Call& call, const FetchRequest& request)
+  FetchCall(const Call& call, const FetchRequest& request, FetchContext context)
       : call_(call),
+        context_(std::move(context)),
         plan_(call, request),
         reserved_(call.broker().egress()),
         bytes_min_(std::min<int64_t>(std::max(request.min_bytes, 0), plan_.bytes_max())),
@@ -64,6 +65,7 @@ class FetchCall final : public PendingCall {
   void answer();
 
   Call call_;
+  FetchContext context_;
   FetchPlan plan_;
   broker::EgressBudget::Share reserved_;  // for what is being read and what has been
   std::vector<CellRead> cells_;
@@ -218,13 +220,7 @@ void FetchCall::answer() {
   call_.session().note_fetch(has_waited_);
   for (CellRead& cell : cells_) unwatch(cell);
   reserved_.set(0);  // the session counts the reply from here on
-  call_.send(plan_.make_reply(call_));
-}
-
-// A client that believes in a session we never gave it is told so; it then asks without one.
-ErrorCode session_error(const FetchRequest& request) {
-  if (request.session_epoch <= 0) return ErrorCode::kNone;
-  return request.session_id == 0 ? ErrorCode::kInvalidFetchSessionEpoch : ErrorCode::kFetchSessionIdNotFound;
+  call_.send(plan_.make_reply(call_, context_));
 }
 
 }  // namespace
@@ -232,7 +228,9 @@ ErrorCode session_error(const FetchRequest& request) {
 void handle_fetch(Call call, base::View body) {
   FetchRequest request;
   if (!call.parse(body, request)) return;
-  if (const ErrorCode error = session_error(request); error != ErrorCode::kNone) {
+  const bool by_id = call.version() >= kTopicIdsSinceVersion;
+  auto [error, context] = call.session().shared().fetch_sessions().open(request, by_id, call.broker().loop().now());
+  if (error != ErrorCode::kNone) {
     base::Writer out;
     std::vector<RecordsAt> no_records;
     const size_t frame_at = call.begin(out);
@@ -240,7 +238,8 @@ void handle_fetch(Call call, base::View body) {
     end_response(out, frame_at);
     return call.send({std::move(out.buffer()), {}});
   }
-  std::make_shared<FetchCall>(call, request)->run(request.max_wait_ms);
+  if (context.is_incremental) request.topics = context.session->topics();
+  std::make_shared<FetchCall>(call, request, std::move(context))->run(request.max_wait_ms);
 }
 
 }  // namespace polylog::kafka

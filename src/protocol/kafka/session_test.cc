@@ -215,7 +215,7 @@ TEST_CASE("a_batch_larger_than_every_limit_is_still_returned_alone") {
   CHECK(response.topics[0].partitions[1].records.size_bytes == 0);
 }
 
-TEST_CASE("fetch_fences_leader_epochs_and_refuses_sessions") {
+TEST_CASE("fetch_fences_leader_epochs") {
   TestBroker broker;
   TestClient client(broker);
   create_topic(client, "t");
@@ -231,12 +231,6 @@ TEST_CASE("fetch_fences_leader_epochs_and_refuses_sessions") {
     CHECK(fenced.error_code == ErrorCode::kFencedLeaderEpoch);
     CHECK(fenced.current_leader.leader_epoch == epoch);
   }
-  FetchRequest session = fetch_request("t", 0);
-  session.session_epoch = 0;
-  CHECK(client.ask<FetchResponse>(ApiKey::kFetch, 12, session).session_id == 0);
-  session.session_epoch = 1;
-  session.session_id = 5;
-  CHECK(client.ask<FetchResponse>(ApiKey::kFetch, 12, session).error_code == ErrorCode::kFetchSessionIdNotFound);
 }
 
 TEST_CASE("unknown_topics_and_partitions_are_named_as_such") {

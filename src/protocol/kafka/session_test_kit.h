@@ -45,6 +45,7 @@ class TestBroker {
     config.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA";
     config.advertised = {"broker.example", 9092};
     config.log_dir = "/data";
+    shared = std::make_shared<CoreShared>(broker, config);
   }
 
   io::SimWorld world;
@@ -56,6 +57,7 @@ class TestBroker {
   broker::Broker broker;
   std::unique_ptr<broker::CatalogService> service;
   Config config;
+  std::shared_ptr<CoreShared> shared;  // by all clients
 
  private:
   void open_cell(base::CellId id) {
@@ -105,7 +107,7 @@ class TestConnection final : public io::Connection {
 
 class TestClient {
  public:
-  explicit TestClient(TestBroker& broker) : broker_(broker), session_(make_session(broker.broker, broker.config)) {
+  explicit TestClient(TestBroker& broker) : broker_(broker), session_(make_session(broker.shared)) {
     session_->on_open(connection);
   }
   ~TestClient() {
