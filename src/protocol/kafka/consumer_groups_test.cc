@@ -282,7 +282,7 @@ TEST_CASE("consumer groups: a group with members keeps its protocol, an empty on
   World w;
   w.beat(joining());
   w.commit("m", 1);
-  CHECK(w.join_classic().error_code == ErrorCode::kInconsistentGroupProtocol);
+  CHECK(w.join_classic().error_code == ErrorCode::kInconsistentGroupProtocol);  // what it wants cannot be read
   HeartbeatRequest heartbeat{.group_id = "g", .generation_id = 1, .member_id = "m"};
   CHECK(w.client.ask<HeartbeatResponse>(ApiKey::kHeartbeat, 4, heartbeat).error_code == ErrorCode::kUnknownMemberId);
   SyncGroupRequest sync{.group_id = "g", .generation_id = 1, .member_id = "m"};
