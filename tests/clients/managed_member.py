@@ -1,6 +1,6 @@
 """A consumer of the new group protocol, as a process that tests start and kill: managed_member.py BOOTSTRAP GROUP TOPIC [KEY=VALUE...]
 
-Prints its partitions whenever they change ("assigned 0,2") and each record ("record PARTITION OFFSET VALUE"), and commits
+With group.protocol=classic it is a member of the classic protocol instead. Prints its partitions whenever they change ("assigned 0,2") and each record ("record PARTITION OFFSET VALUE"), and commits
 each before it polls again. SIGTERM makes it leave the group. TOPIC may be a pattern that begins with ^.
 """
 import signal
@@ -24,13 +24,15 @@ def main(bootstrap, group, topic, *options):
         mine = mine | changed if keep else mine - changed
         say("assigned", ",".join(str(p) for p in sorted(mine)))
 
+    eager = "group.protocol=classic" in options and "partition.assignment.strategy=cooperative-sticky" not in options
+
     def assign(consumer, partitions):
         change(consumer, partitions, True)
-        consumer.incremental_assign(partitions)
+        (consumer.assign if eager else consumer.incremental_assign)(partitions)
 
     def revoke(consumer, partitions):
         change(consumer, partitions, False)
-        consumer.incremental_unassign(partitions)
+        consumer.unassign() if eager else consumer.incremental_unassign(partitions)
 
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "group.protocol": "consumer",
                          "auto.offset.reset": "earliest", "enable.auto.commit": False, "topic.metadata.refresh.interval.ms": 1000,

@@ -66,6 +66,11 @@ def member(broker):
 
 @pytest.fixture
 def admin(broker):
+    return connect(broker)
+
+
+def connect(broker):
+    """An admin client; a fresh one after a restart, since this one takes its time to find back."""
     return AdminClient({"bootstrap.servers": broker.address("kafka")})
 
 
@@ -172,6 +177,7 @@ def test_acked_work_survives_a_broker_killed_while_members_rebalance(broker, mem
     two.end(signal.SIGKILL)
     send(broker, "t", range(200, 300))
     wait_for(lambda: values_of(one, two, three) == set(range(300)), SECONDS_MAX, "all records")
+    admin = connect(broker)
     wait_for(lambda: committed(admin, "g", "t") == {p: 75 for p in range(4)}, SECONDS_MAX, "all commits")
 
 
@@ -194,3 +200,34 @@ def test_a_group_changes_its_protocol_when_it_is_empty_and_keeps_its_offsets(bro
     wait_for(lambda: len(one.records) >= 40, SECONDS_MAX, "the rest")
     assert values_of(one) == set(range(40, 80))
     assert described(admin, "g").type == ConsumerGroupType.CONSUMER
+
+
+@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+def test_a_group_moves_to_the_new_protocol_and_back_member_by_member(broker, member, admin, strategy):
+    create(admin, "t", 4)
+    classic = ("group.protocol=classic", f"partition.assignment.strategy={strategy}", "session.timeout.ms=6000",
+               "heartbeat.interval.ms=300")
+    old = [member("g", "t", *classic), member("g", "t", *classic)]
+    wait_for(lambda: share(old, 4) and all(m.mine for m in old), SECONDS_MAX, "each a share")
+    send(broker, "t", range(40))
+    wait_for(lambda: values_of(*old) == set(range(40)), SECONDS_MAX, "the first records")
+    new = [member("g", "t")]
+    wait_for(lambda: share(old + new, 4) and all(m.mine for m in old + new), SECONDS_MAX, "shares among both kinds")
+    assert described(admin, "g").type == ConsumerGroupType.CONSUMER
+    send(broker, "t", range(40, 80))
+    wait_for(lambda: values_of(*old, *new) == set(range(80)), SECONDS_MAX, "records for both kinds")
+    old.pop().end(signal.SIGTERM)
+    new.append(member("g", "t"))
+    wait_for(lambda: share(old + new, 4) and all(m.mine for m in old + new), SECONDS_MAX, "after one has moved")
+    broker.kill()
+    broker.start()
+    admin = connect(broker)
+    old.append(member("g", "t", *classic))
+    wait_for(lambda: share(old + new, 4) and all(m.mine for m in old + new), SECONDS_MAX, "one has moved back")
+    for one in new:
+        one.end(signal.SIGTERM)
+    wait_for(lambda: share(old, 4) and all(m.mine for m in old), SECONDS_MAX, "the classic ones have all")
+    assert described(admin, "g").type == ConsumerGroupType.CLASSIC
+    send(broker, "t", range(80, 120))
+    wait_for(lambda: values_of(*old, *new) >= set(range(80, 120)), SECONDS_MAX, "the last records")
+    wait_for(lambda: committed(admin, "g", "t") == {p: 30 for p in range(4)}, SECONDS_MAX, "all commits")

@@ -65,37 +65,11 @@ void Group::adopt_roster() {
   }
 }
 
-// --- the two kinds
-
-void Group::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now, WallTime wall) {
-  if (!is_managed()) {
-    const GroupError error = become_managed(request, now);
-    if (error != GroupError::kNone) return reply(to, ReconcileReply{.error = error, .member_id = request.member_id});
-  }
-  reply(to, managed_.reconcile(request, now, wall));
-}
-
-// Numbers go on from one kind to the other: a commit that was late by a whole life of the group is still told apart.
-GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) {
-  if (phase_ != GroupPhase::kEmpty) return GroupError::kWrongKind;
-  const GroupError error = managed_.check_join(request);
-  if (error != GroupError::kNone) return error;
-  pending_.clear();
-  log(ManagedBegun{name(), std::max(generation_, state_.generation_started)});
-  managed_.start(now);
-  return GroupError::kNone;
-}
-
-void Group::become_member_led() {
-  log(ManagedEnded{name(), state_.managed->epoch, state_.managed->changed});
-  adopt_roster();
-}
-
 // --- join
 
 void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime wall) {
   if (is_managed()) {
-    if (!managed_.empty()) return refuse_join(to, GroupError::kInconsistentProtocol, request.member_id);
+    if (!managed_.empty()) return join_as_guest(to, request, now);
     if (!request.member_id.empty()) return refuse_join(to, GroupError::kUnknownMember, request.member_id);
     become_member_led();
   }
@@ -332,6 +306,7 @@ GroupError Group::check_sync(const SyncRequest& request) const {
 }
 
 void Group::sync(ReplyTo to, const SyncRequest& request, MonoTime now, WallTime wall) {
+  if (is_managed()) return reply(to, managed_.sync_guest(request, now));
   if (const GroupError error = check_sync(request); error != GroupError::kNone) {
     return reply(to, SyncReply{.error = error, .protocol_type = {}, .protocol = {}, .assignment = {}});
   }
@@ -365,7 +340,9 @@ void Group::answer_sync(Member& member, GroupError error) {
   if (!member.sync_waiter) return;
   SyncReply answer{.error = error, .protocol_type = {}, .protocol = {}, .assignment = {}};
   if (error == GroupError::kNone) {
-    answer = {error, protocol_type_, protocol_, member.record.assignment};
+    answer.protocol_type = protocol_type_;
+    answer.protocol = protocol_;
+    answer.assignment = member.record.assignment;
   }
   reply(*std::exchange(member.sync_waiter, std::nullopt), std::move(answer));
 }
@@ -373,6 +350,7 @@ void Group::answer_sync(Member& member, GroupError error) {
 // --- heartbeat, leave, looking
 
 void Group::heartbeat(ReplyTo to, const HeartbeatRequest& request, MonoTime now) {
+  if (is_managed()) return reply(to, HeartbeatReply{managed_.beat_guest(request, now)});
   GroupError error = check_member(request.member_id, request.instance_id);
   if (error == GroupError::kNone && request.generation != generation_) error = GroupError::kIllegalGeneration;
   if (error == GroupError::kNone) {
@@ -383,6 +361,7 @@ void Group::heartbeat(ReplyTo to, const HeartbeatRequest& request, MonoTime now)
 }
 
 void Group::leave(ReplyTo to, const LeaveRequest& request, MonoTime now, WallTime wall) {
+  if (is_managed()) return leave_managed(to, request, now, wall);
   LeaveReply answer;
   bool lost_id = false;
   bool lost_member = false;

@@ -8,10 +8,11 @@
 // settled yet. After a restart the group carries on with the last settled roster, members get a fresh session deadline,
 // and the next generation is above any that a member may have heard of.
 // A managed group has the same cursors, and ManagedMembers in place of all of this: see managed_members.h. An empty group
-// becomes whatever the first to join asks for; its cursors stay.
+// becomes whatever the first to join asks for; one that has members becomes managed if their subscriptions can be read,
+// and member-led again when only such members are left. Its cursors stay.
 // Not here: finding and dropping groups (group_table.h), parsing member metadata (the protocol layer).
-// group.cc answers members, group_rebalance.cc moves between phases and minds the time, group_cursors.cc
-// keeps the cursors.
+// group.cc answers members, group_rebalance.cc moves between phases and minds the time, group_kinds.cc changes between the
+// kinds, group_cursors.cc keeps the cursors.
 #pragma once
 
 #include <algorithm>
@@ -96,9 +97,15 @@ class Group {
     bool sync_due = false;  // joined this generation and has not synced yet
   };
 
-  // group.cc
+  // group_kinds.cc
   GroupError become_managed(const ReconcileRequest& request, base::MonoTime now);
   void become_member_led();
+  void hand_over_to_guests(base::MonoTime now, base::WallTime wall);
+  void join_as_guest(ReplyTo to, const JoinRequest& request, base::MonoTime now);
+  void leave_managed(ReplyTo to, const LeaveRequest& request, base::MonoTime now, base::WallTime wall);
+  void managed_on_time(base::MonoTime now, base::WallTime wall);
+
+  // group.cc
   void join_new(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
   void join_known(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
   void replace_static(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "base/wire.h"
+#include "broker/groups/requests.h"
 
 namespace polylog::broker::group_codec {
 
@@ -28,6 +29,14 @@ inline void put_optional_time(base::Writer& w, const std::optional<base::WallTim
 inline void put_texts(base::Writer& w, const std::vector<std::string>& texts) {
   w.uvarint(texts.size());
   for (const std::string& text : texts) put_text(w, text);
+}
+
+inline void put_protocols(base::Writer& w, const std::vector<GroupProtocol>& protocols) {
+  w.uvarint(protocols.size());
+  for (const GroupProtocol& protocol : protocols) {
+    put_text(w, protocol.name);
+    put_text(w, protocol.metadata);
+  }
 }
 
 inline std::string get_text(base::Reader& r) { return std::string(r.text(r.uvarint64())); }
@@ -51,6 +60,14 @@ auto get_list(base::Reader& r, Get get) {
   std::vector<decltype(get(r))> list;
   for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) list.push_back(get(r));
   return list;
+}
+inline std::vector<GroupProtocol> get_protocols(base::Reader& r) {
+  return get_list(r, [](base::Reader& in) {
+    GroupProtocol protocol;
+    protocol.name = get_text(in);
+    protocol.metadata = get_text(in);
+    return protocol;
+  });
 }
 
 }  // namespace polylog::broker::group_codec

@@ -53,12 +53,14 @@ void ManagedMembers::start(MonoTime now) {
   names_.clear();
   patterns_.clear();
   held_.clear();
+  unknown_ = 0;
   streams_seen_ = 0;
   for (const auto& [id, member] : managed().members) {
     index(member.record);
     if (member.record.instance_id) instances_[*member.record.instance_id] = id;
     held_.insert(member.holding.assigned.begin(), member.holding.assigned.end());
     held_.insert(member.holding.revoking.begin(), member.holding.revoking.end());
+    if (!member.holding.known) ++unknown_;
     set_deadlines(id, now);
   }
 }
@@ -82,7 +84,8 @@ std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const Re
     if (instance == instances_.end()) return std::unexpected(GroupError::kUnknownMember);
     if (instance->second != request.member_id) {
       if (!joins) return std::unexpected(GroupError::kFencedInstance);
-      const bool released = members.at(instance->second).holding.epoch == kAwayEpoch;
+      const ManagedMember& other = members.at(instance->second);
+      const bool released = other.holding.epoch == kAwayEpoch || other.record.guest;  // guests do not say so
       if (!released || member != members.end()) return std::unexpected(GroupError::kUnreleasedInstance);
       return Place{Place::How::kReplaces, instance->second};
     }
@@ -90,6 +93,7 @@ std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const Re
     if (joins) return Place{};
     return std::unexpected(GroupError::kUnknownMember);
   }
+  if (!joins && member->second.record.guest) return std::unexpected(GroupError::kUnknownMember);
   if (const GroupError error = check_epoch(member->second, request); error != GroupError::kNone) {
     return std::unexpected(error);
   }
@@ -127,6 +131,7 @@ ManagedRecord ManagedMembers::record_of(const ReconcileRequest& request, const P
   if (request.epoch == kJoinEpoch && !request.streams) record.streams.clear();
   if (request.epoch == kJoinEpoch && !request.pattern) record.pattern.reset();
   if (request.assignor || request.epoch == kJoinEpoch) record.assignor = request.assignor;
+  record.guest.reset();
   return record;
 }
 
@@ -204,14 +209,16 @@ void ManagedMembers::advance(const std::string& id, const std::optional<Partitio
 
 Holding ManagedMembers::next_holding(const ManagedMember& member, const std::optional<PartitionList>& owned) const {
   const Holding& now = member.holding;
+  if (!now.known && !owned) return now;
   if (!has_given_up(now.revoking, owned)) return now;
   Holding next = now;
+  next.known = true;
   next.assigned = both(now.assigned, member.target);
   next.revoking = only_first(now.assigned, member.target);
   if (!has_given_up(next.revoking, owned)) return next;
   next.revoking.clear();
   const auto is_free = [&](const PartitionKey& key) {
-    return !held_.contains(key) || std::ranges::binary_search(now.assigned, key) ||
+    return (unknown_ == 0 && !held_.contains(key)) || std::ranges::binary_search(now.assigned, key) ||
            std::ranges::binary_search(now.revoking, key);
   };
   std::ranges::copy_if(only_first(member.target, next.assigned), std::back_inserter(next.assigned), is_free);
@@ -223,13 +230,19 @@ Holding ManagedMembers::next_holding(const ManagedMember& member, const std::opt
 
 void ManagedMembers::hold(const std::string& id, Holding holding) {
   const Holding& before = managed().members.at(id).holding;
-  for (const PartitionKey& key : before.assigned) held_.erase(key);
-  for (const PartitionKey& key : before.revoking) held_.erase(key);
+  release(before);
   log_(ManagedHolding{state_.name, id, std::move(holding)});
   const Holding& after = managed().members.at(id).holding;
+  if (!after.known) ++unknown_;
   for (const PartitionList* list : {&after.assigned, &after.revoking}) {
     for (const PartitionKey& key : *list) CHECK(held_.insert(key).second, "a partition with two owners: " + describe());
   }
+}
+
+void ManagedMembers::release(const Holding& holding) {
+  for (const PartitionKey& key : holding.assigned) held_.erase(key);
+  for (const PartitionKey& key : holding.revoking) held_.erase(key);
+  if (!holding.known) --unknown_;
 }
 
 // ---- leaving
@@ -262,8 +275,7 @@ ReconcileReply ManagedMembers::leave(const ReconcileRequest& request, WallTime w
 void ManagedMembers::remove(const std::vector<std::string>& ids, WallTime wall) {
   for (const std::string& id : ids) {
     const ManagedMember& member = managed().members.at(id);
-    for (const PartitionKey& key : member.holding.assigned) held_.erase(key);
-    for (const PartitionKey& key : member.holding.revoking) held_.erase(key);
+    release(member.holding);
     unindex(member.record);
     if (member.record.instance_id) instances_.erase(*member.record.instance_id);
     deadlines_.erase(id);
@@ -275,9 +287,11 @@ void ManagedMembers::remove(const std::vector<std::string>& ids, WallTime wall) 
 void ManagedMembers::set_deadlines(const std::string& id, MonoTime now) {
   const ManagedMember& member = managed().members.at(id);
   Deadlines& deadlines = deadlines_[id];
-  deadlines.session = now + std::chrono::milliseconds(context_.config.managed_session_timeout_ms);
+  const int32_t session_timeout_ms =
+      member.record.guest ? member.record.guest->session_timeout_ms : context_.config.managed_session_timeout_ms;
+  deadlines.session = now + std::chrono::milliseconds(session_timeout_ms);
   wake_by(deadlines.session);
-  if (member.holding.revoking.empty()) {
+  if (member.holding.revoking.empty() && member.holding.known) {
     deadlines.revoke.reset();
   } else if (!deadlines.revoke) {
     deadlines.revoke = now + std::chrono::milliseconds(member.record.rebalance_timeout_ms);
@@ -291,6 +305,9 @@ GroupError ManagedMembers::check_commit(const CommitRequest& request) const {
   if (request.generation < 0 && empty()) return GroupError::kNone;
   const auto member = managed().members.find(request.member_id);
   if (member == managed().members.end()) return GroupError::kUnknownMember;
+  if (const auto& guest = member->second.record.guest; guest) {
+    return request.generation == member->second.holding.epoch ? GroupError::kNone : GroupError::kIllegalGeneration;
+  }
   if (!request.knows_epochs) return GroupError::kUnsupported;
   return request.generation == member->second.holding.epoch ? GroupError::kNone : GroupError::kStaleEpoch;
 }

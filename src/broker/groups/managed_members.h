@@ -7,8 +7,13 @@
 //     target not free  ─► gets the rest as others give it up
 //   who does not give up within its rebalance timeout, or is silent for the session timeout, is out
 //
+// Guests are members that speak as in member-led groups: a heartbeat tells them to join again when there is something to
+// give up or to get, the join says what they own, the sync what they have. A member-led group whose subscriptions we can
+// read becomes managed with all its members as guests; until each has joined again, nobody knows what it holds, and so
+// nothing is free.
+//
 // Not here: cursors, and the change between the kinds of groups (group.h); how partitions are divided (assignor.h).
-// managed_members.cc answers members, managed_targets.cc divides, managed_views.cc shows and minds the time.
+// managed_members.cc answers members, managed_guests.cc guests, managed_targets.cc divides, managed_views.cc shows and minds the time.
 #pragma once
 
 #include <expected>
@@ -46,6 +51,17 @@ class ManagedMembers {
   ReconcileReply reconcile(const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
   GroupError check_commit(const CommitRequest& request) const;
   GroupError check_fetch(const FetchCursorsRequest& request) const;
+
+  // --- guests
+  void adopt(const Roster& roster, base::MonoTime now);  // after start()
+  bool has_guest(const std::string& id) const;
+  bool shares_a_protocol(const JoinRequest& request) const;
+  JoinReply join_guest(const JoinRequest& request, const std::string& id, base::MonoTime now);
+  SyncReply sync_guest(const SyncRequest& request, base::MonoTime now);
+  GroupError beat_guest(const HeartbeatRequest& request, base::MonoTime now);
+  GroupError remove_member(const std::string& id, const std::optional<std::string>& instance_id, base::WallTime wall);
+  bool only_guests() const;
+  Roster guest_roster() const;  // of a group of guests only
 
   void on_time(base::MonoTime now, base::WallTime wall);
   std::optional<base::MonoTime> wake_at() const { return wake_at_; }
@@ -89,9 +105,17 @@ class ManagedMembers {
   void advance(const std::string& id, const std::optional<PartitionList>& owned);
   Holding next_holding(const ManagedMember& member, const std::optional<PartitionList>& owned) const;
   void hold(const std::string& id, Holding holding);
+  void release(const Holding& holding);
   ReconcileReply leave(const ReconcileRequest& request, base::WallTime wall);
   void remove(const std::vector<std::string>& ids, base::WallTime wall);
   void set_deadlines(const std::string& id, base::MonoTime now);
+
+  // managed_guests.cc
+  GroupError check_guest(const std::string& id, const std::optional<std::string>& instance_id) const;
+  ManagedRecord guest_record(const JoinRequest& request, const std::string& id) const;
+  PartitionList keys_of(const std::vector<CursorKey>& named) const;
+  bool must_join_again(const ManagedMember& member) const;
+  std::string common_protocol() const;
 
   // managed_targets.cc
   void index(const ManagedRecord& record);
@@ -119,6 +143,7 @@ class ManagedMembers {
   std::map<std::string, size_t> names_;           // subscribed to -> by how many
   std::map<std::string, Pattern> patterns_;
   std::unordered_set<base::PartitionKey> held_;  // assigned or revoking: not free
+  size_t unknown_ = 0;                           // members whose holding is not known: nothing is free
   uint64_t streams_seen_ = 0;                    // version that the targets were last compared with
   std::optional<base::MonoTime> wake_at_;
 };

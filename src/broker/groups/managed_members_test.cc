@@ -299,7 +299,9 @@ TEST_CASE("managed: subscribed cursors stay, those of an empty group expire") {
 TEST_CASE("managed: an empty group changes its kind, its cursors and numbers go on") {
   ManagedKit kit({.initial_rebalance_delay_ms = 0});
   kit.put_stream("s", 1);
-  const JoinReply led = kit.settle_one();
+  JoinRequest opaque = ManagedKit::Kit::joining();
+  opaque.subscriptions.reset();
+  const JoinReply led = kit.settle_one(opaque);
   kit.commit(led.member_id, 1, {{"s", 0}, 7, 0, ""});
   FakeMember a(kit, "a");
   CHECK(a.beat() == E::kWrongKind);
@@ -309,13 +311,13 @@ TEST_CASE("managed: an empty group changes its kind, its cursors and numbers go 
   CHECK(a.epoch > 2);
   CHECK(kit.cursor("s") == 7);
   CHECK(kit.view().error == E::kGroupNotFound);
-  CHECK(kit.got<JoinReply>(kit.join(ManagedKit::Kit::joining())).error == E::kInconsistentProtocol);
+  CHECK(kit.got<JoinReply>(kit.join(opaque)).error == E::kInconsistentProtocol);
   CHECK(kit.beat(led.member_id, 1) == E::kUnknownMember);
   const int32_t epoch = a.epoch;
   a.leave();
   CHECK(kit.got<JoinReply>(kit.join(ManagedKit::Kit::joining("x"))).error == E::kUnknownMember);
   kit.restart();
-  const JoinReply again = kit.settle_one();
+  const JoinReply again = kit.settle_one(opaque);
   CHECK(again.generation > epoch);
   CHECK(kit.cursor("s") == 7);
   CHECK(a.beat() == E::kWrongKind);

@@ -144,6 +144,11 @@ void put_record(base::Writer& w, const ManagedRecord& record) {
   put_texts(w, record.streams);
   put_optional_text(w, record.pattern);
   w.u8(record.assignor ? static_cast<uint8_t>(*record.assignor) : kNoAssignor);
+  w.u8(record.guest.has_value());
+  if (!record.guest) return;
+  put_i32(w, record.guest->session_timeout_ms);
+  put_text(w, record.guest->protocol_type);
+  put_protocols(w, record.guest->protocols);
 }
 
 ManagedRecord get_record(base::Reader& r) {
@@ -159,6 +164,9 @@ ManagedRecord get_record(base::Reader& r) {
   const uint8_t assignor = r.u8();
   if (assignor != kNoAssignor) record.assignor = static_cast<Assignor>(assignor);
   if (assignor != kNoAssignor && assignor > static_cast<uint8_t>(Assignor::kRange)) r.set_failed();
+  if (!get_flag(r)) return record;
+  ManagedGuest guest{.session_timeout_ms = get_i32(r), .protocol_type = get_text(r), .protocols = get_protocols(r)};
+  record.guest = std::move(guest);
   return record;
 }
 
@@ -167,6 +175,7 @@ void put_holding(base::Writer& w, const Holding& holding) {
   put_i32(w, holding.previous_epoch);
   put_partitions(w, holding.assigned);
   put_partitions(w, holding.revoking);
+  w.u8(holding.known);
 }
 
 Holding get_holding(base::Reader& r) {
@@ -175,6 +184,7 @@ Holding get_holding(base::Reader& r) {
   holding.previous_epoch = get_i32(r);
   holding.assigned = get_partitions(r);
   holding.revoking = get_partitions(r);
+  holding.known = get_flag(r);
   return holding;
 }
 

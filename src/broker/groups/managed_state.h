@@ -23,6 +23,14 @@ namespace polylog::broker {
 
 using PartitionList = std::vector<base::PartitionKey>;  // ascending, each once
 
+// A member that joins, syncs and heartbeats as if a member led the group; its generation is its epoch.
+struct ManagedGuest {
+  int32_t session_timeout_ms = 0;
+  std::string protocol_type;
+  std::vector<GroupProtocol> protocols;
+  friend bool operator==(const ManagedGuest&, const ManagedGuest&) = default;
+};
+
 struct ManagedRecord {
   std::string id;
   std::optional<std::string> instance_id;
@@ -33,6 +41,7 @@ struct ManagedRecord {
   std::vector<std::string> streams;    // names; ascending, each once
   std::optional<std::string> pattern;  // never empty
   std::optional<Assignor> assignor;
+  std::optional<ManagedGuest> guest;
   friend bool operator==(const ManagedRecord&, const ManagedRecord&) = default;
 };
 
@@ -41,6 +50,7 @@ struct Holding {
   int32_t previous_epoch = 0;  // what it was before: its owner may not have heard of `epoch` yet
   PartitionList assigned;
   PartitionList revoking;  // told to give up, not yet heard that it did: nobody else may have them
+  bool known = true;       // false: from before the group was managed; until it says, it may hold anything
   friend bool operator==(const Holding&, const Holding&) = default;
 };
 
@@ -53,11 +63,11 @@ struct ManagedMember {
 
 // --- mutations
 
-struct ManagedBegun {  // the group, which is empty, becomes managed
+struct ManagedBegun {  // the group becomes managed; members it has follow
   std::string group;
   int32_t epoch = 0;
 };
-struct ManagedEnded {  // the group, which is empty, becomes member-led
+struct ManagedEnded {  // the group becomes member-led; members it has follow
   std::string group;
   int32_t generation = 0;
   base::WallTime changed;

@@ -26,7 +26,8 @@ ManagedRecord record() {
           .rebalance_timeout_ms = 7,
           .streams = {"a", "b"},
           .pattern = "p.*",
-          .assignor = Assignor::kRange};
+          .assignor = Assignor::kRange,
+          .guest = ManagedGuest{6, "type", {{"range", "x"}, {"sticky", ""}}}};
 }
 
 std::vector<GroupMutation> one_of_each() {
@@ -37,7 +38,7 @@ std::vector<GroupMutation> one_of_each() {
           ManagedMemberGone{"g", 7, {8}, "m"},
           ManagedTargets{"g", 9, {{"m", some_partitions()}, {"n", {}}}, {}},
           ManagedTargets{"g", 9, {}, ManagedTargetsEnd{Assignor::kRange, {{stream(1), 8}}}},
-          ManagedHolding{"g", "m", {kAwayEpoch, 2, some_partitions(), {{stream(3), 99'999}}}}};
+          ManagedHolding{"g", "m", {kAwayEpoch, 2, some_partitions(), {{stream(3), 99'999}}, false}}};
 }
 
 TEST_CASE("managed mutations come back as they went, and cut ones are refused") {
@@ -69,6 +70,7 @@ TEST_CASE("a managed mutation's bytes are those of docs/formats") {
   id(2);
   for (const uint8_t b : {1, 0xAC, 2, 1}) expected.push_back(b);  // 300
   expected.push_back(0);                                          // nothing to give up
+  expected.push_back(1);                                          // known
   expected[2] = static_cast<uint8_t>(expected.size() - 6);
   CHECK(encode(ManagedHolding{"g", "m", {5, 4, some_partitions(), {}}}) == expected);
 }

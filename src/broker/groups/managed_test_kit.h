@@ -114,4 +114,86 @@ class FakeMember {
   std::string instance_;
 };
 
+// A member that speaks as in member-led groups, eagerly: it gives up all before it joins. As a leader it deals out "s".
+class FakeGuest {
+ public:
+  FakeGuest(ManagedKit& kit, std::string name) : kit_(kit), name_(std::move(name)) {}
+
+  void step() {
+    switch (state_) {
+      case State::kOut: return join();
+      case State::kJoining: return on_joined();
+      case State::kSyncing: return on_synced();
+      case State::kIn: return beat();
+    }
+  }
+  void leave() {
+    if (state_ == State::kIn) kit_.leave({{id_, {}}});
+    if (state_ == State::kIn) out(/*forget=*/true);
+  }
+  bool is_in() const { return state_ == State::kIn; }
+  const std::string& name() const { return name_; }
+  const std::string& id() const { return id_; }
+  int32_t generation() const { return generation_; }
+
+  PartitionList owned;
+
+ private:
+  enum class State : uint8_t { kOut, kJoining, kSyncing, kIn };
+
+  void out(bool forget) {
+    owned.clear();
+    if (forget) id_.clear();
+    state_ = State::kOut;
+  }
+  void join() {
+    JoinRequest r = Kit::joining(id_);
+    r.client_id = name_;
+    r.session_timeout_ms = 600'000;
+    r.can_retry_with_id = true;
+    waits_for_ = kit_.join(std::move(r));
+    state_ = State::kJoining;
+    on_joined();
+  }
+  void on_joined() {
+    if (!kit_.answered(waits_for_)) return;
+    const auto reply = kit_.got<JoinReply>(waits_for_);
+    if (reply.error == GroupError::kMemberIdRequired) id_ = reply.member_id;
+    if (reply.error == GroupError::kMemberIdRequired) return join();
+    if (reply.error != GroupError::kNone) return out(reply.error == GroupError::kUnknownMember);
+    id_ = reply.member_id;
+    generation_ = reply.generation;
+    waits_for_ = kit_.sync(reply, reply.leader == id_ ? deal(reply) : std::vector<SyncRequest::Assignment>{});
+    state_ = State::kSyncing;
+    on_synced();
+  }
+  std::vector<SyncRequest::Assignment> deal(const JoinReply& reply) const {
+    std::vector<SyncRequest::Assignment> dealt;
+    for (const JoinReply::Member& member : reply.members) dealt.push_back({member.member_id, {}});
+    const uint32_t partitions = kit_.streams.streams.at("s").partition_count;
+    for (uint32_t i = 0; i < partitions; ++i) dealt[i % dealt.size()].assignment += static_cast<char>(i);
+    return dealt;
+  }
+  void on_synced() {
+    if (!kit_.answered(waits_for_)) return;
+    const auto reply = kit_.got<SyncReply>(waits_for_);
+    if (reply.error != GroupError::kNone) return out(reply.error == GroupError::kUnknownMember);
+    state_ = State::kIn;
+    if (reply.partitions) owned = *reply.partitions;
+    for (const char i : reply.assignment) {
+      owned.push_back({kit_.streams.streams.at("s").id, static_cast<uint32_t>(i)});
+    }
+  }
+  void beat() {
+    const GroupError error = kit_.beat(id_, generation_);
+    if (error != GroupError::kNone) out(error == GroupError::kUnknownMember);
+  }
+
+  ManagedKit& kit_;
+  std::string name_, id_;
+  int32_t generation_ = -1;
+  ReplyTo waits_for_;
+  State state_ = State::kOut;
+};
+
 }  // namespace polylog::broker::group_test

@@ -46,6 +46,7 @@ DescribeManagedReply::Group ManagedMembers::view() const {
                             .client_host = record.client_host,
                             .streams = record.streams,
                             .pattern = record.pattern,
+                            .is_guest = record.guest.has_value(),
                             .assigned = member.holding.assigned,
                             .target = member.target});
   }
@@ -58,8 +59,8 @@ std::string ManagedMembers::describe() const {
                      " streams=" + std::to_string(managed().sizes.size());
   for (const auto& [id, member] : managed().members) {
     text += "\n  member " + id + " epoch=" + std::to_string(member.holding.epoch) +
-            " assigned=" + std::to_string(member.holding.assigned.size()) +
-            " revoking=" + std::to_string(member.holding.revoking.size()) +
+            " assigned=" + std::to_string(member.holding.assigned.size()) + (member.holding.known ? "" : " unknown") +
+            (member.record.guest ? " guest" : "") + " revoking=" + std::to_string(member.holding.revoking.size()) +
             " target=" + std::to_string(member.target.size());
   }
   return text;

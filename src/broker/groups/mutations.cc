@@ -36,11 +36,7 @@ void put_member(Writer& w, const MemberRecord& member) {
   put_text(w, member.client_host);
   put_i32(w, member.session_timeout_ms);
   put_i32(w, member.rebalance_timeout_ms);
-  w.uvarint(member.protocols.size());
-  for (const GroupProtocol& protocol : member.protocols) {
-    put_text(w, protocol.name);
-    put_text(w, protocol.metadata);
-  }
+  put_protocols(w, member.protocols);
   w.u8(member.subscriptions.has_value());
   if (member.subscriptions) put_texts(w, *member.subscriptions);
   put_text(w, member.assignment);
@@ -118,12 +114,7 @@ MemberRecord get_member(Reader& r) {
   member.client_host = get_text(r);
   member.session_timeout_ms = get_i32(r);
   member.rebalance_timeout_ms = get_i32(r);
-  member.protocols = get_list(r, [](Reader& in) {
-    GroupProtocol protocol;
-    protocol.name = get_text(in);
-    protocol.metadata = get_text(in);
-    return protocol;
-  });
+  member.protocols = get_protocols(r);
   if (get_flag(r)) member.subscriptions = get_list(r, get_text);
   member.assignment = get_text(r);
   return member;

@@ -10,7 +10,7 @@
 //     membership          | name str | roster |                          replaces the one before
 //     cursors deleted     | name str | count uv | { stream str | partition u32 }* |
 //     group deleted       | name str |
-//     managed begun       | name str | epoch u32 |                       an empty group changes its kind
+//     managed begun       | name str | epoch u32 |                       the group changes its kind
 //     managed ended       | name str | generation u32 | changed i64 |    and back
 //     managed member      | name str | group epoch u32 | record |        new, or wants something else
 //     managed replaced    | name str | old id str | record |             takes over what the old one has
@@ -24,7 +24,8 @@
 //               | subscriptions opt: count uv, { stream str }* | assignment str |
 //   record      | id str | instance opt str | rack opt str | client id str | client host str | rebalance timeout u32 |
 //               | streams: count uv, { name str }* | pattern opt str | assignor u8, 255: none |
-//   holding     | epoch u32 | previous epoch u32 | assigned partitions | revoking partitions |
+//               | guest opt: session timeout u32, type str, protocols: count uv, { name str | metadata str }* |
+//   holding     | epoch u32 | previous epoch u32 | assigned partitions | revoking partitions | known u8 |
 //   partitions  | count uv | { stream 16 B | count uv | { gap uv | length uv }* }* |  runs of neighbouring indexes
 //   sizes       | count uv | { stream 16 B | partitions u32 }* |
 //   snapshot    | version u8 | name str | roster | generation started u32 | count uv | { stream str | partition u32 |

@@ -54,6 +54,12 @@ enum class GroupPhase : uint8_t {
 };
 const char* name_of(GroupPhase phase);
 
+struct CursorKey {
+  std::string stream;
+  uint32_t partition = 0;
+  friend auto operator<=>(const CursorKey&, const CursorKey&) = default;
+};
+
 // --- membership
 
 struct GroupProtocol {
@@ -76,6 +82,7 @@ struct JoinRequest {
   std::string protocol_type;
   std::vector<GroupProtocol> protocols;  // most wanted first
   Subscriptions subscriptions;
+  std::vector<CursorKey> owned;      // what the member says that it holds, where that can be read
   bool can_retry_with_id = false;    // a new dynamic member is told its id first (kMemberIdRequired)
   bool can_skip_assignment = false;  // understands JoinReply::skip_assignment
 };
@@ -115,6 +122,7 @@ struct SyncReply {
   std::string protocol_type;
   std::string protocol;
   std::string assignment;
+  std::optional<std::vector<base::PartitionKey>> partitions;  // instead of it, in a managed group
 };
 
 struct HeartbeatRequest {
@@ -179,12 +187,6 @@ struct ReconcileReply {
 };
 
 // --- cursors
-
-struct CursorKey {
-  std::string stream;
-  uint32_t partition = 0;
-  friend auto operator<=>(const CursorKey&, const CursorKey&) = default;
-};
 
 struct CommitRequest {
   struct Entry {
@@ -284,6 +286,7 @@ struct DescribeManagedReply {
     std::string client_host;
     std::vector<std::string> streams;
     std::optional<std::string> pattern;
+    bool is_guest = false;  // speaks as in member-led groups
     std::vector<base::PartitionKey> assigned;
     std::vector<base::PartitionKey> target;
   };

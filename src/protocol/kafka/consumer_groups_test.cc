@@ -20,6 +20,7 @@
 #include "protocol/kafka/gen/offset_fetch.h"
 #include "protocol/kafka/gen/sync_group.h"
 #include "protocol/kafka/session_test_kit.h"
+#include "protocol/kafka/subscription.h"
 #include "protocol/kafka/topics.h"
 
 namespace polylog::kafka {
@@ -282,7 +283,7 @@ TEST_CASE("consumer groups: a group with members keeps its protocol, an empty on
   World w;
   w.beat(joining());
   w.commit("m", 1);
-  CHECK(w.join_classic().error_code == ErrorCode::kInconsistentGroupProtocol);
+  CHECK(w.join_classic().error_code == ErrorCode::kInconsistentGroupProtocol);  // what it wants cannot be read
   HeartbeatRequest heartbeat{.group_id = "g", .generation_id = 1, .member_id = "m"};
   CHECK(w.client.ask<HeartbeatResponse>(ApiKey::kHeartbeat, 4, heartbeat).error_code == ErrorCode::kUnknownMemberId);
   SyncGroupRequest sync{.group_id = "g", .generation_id = 1, .member_id = "m"};
@@ -298,6 +299,75 @@ TEST_CASE("consumer groups: a group with members keeps its protocol, an empty on
   CHECK(w.client.ask<LeaveGroupResponse>(ApiKey::kLeaveGroup, 1, leave).error_code == ErrorCode::kNone);
   CHECK(w.beat(joining()).member_epoch > led.generation_id);
   CHECK(w.fetch(std::nullopt, -1).topics.at(0).partitions.at(0).committed_offset == 5);
+}
+
+// What a classic consumer sends: version 1, the topic, no user data, what it owns of it.
+std::vector<uint8_t> classic_metadata(const std::vector<int32_t>& owned = {}) {
+  base::Writer out;
+  const auto topic = [&] {
+    out.i32be(1);
+    out.i16be(1);
+    out.text("t");
+  };
+  out.i16be(1);
+  topic();
+  out.i32be(-1);
+  topic();
+  out.i32be(static_cast<int32_t>(owned.size()));
+  for (const int32_t partition : owned) out.i32be(partition);
+  return out.buffer();
+}
+
+TEST_CASE("consumer groups: a classic member shares a group with one of the new protocol") {
+  World w;
+  w.beat(joining());
+  const auto join = [&](std::string_view member, const std::vector<uint8_t>& metadata) {
+    JoinGroupRequest request{.group_id = "g",
+                             .session_timeout_ms = 10'000,
+                             .rebalance_timeout_ms = 10'000,
+                             .member_id = member,
+                             .protocol_type = "consumer"};
+    request.protocols.push_back({.name = "cooperative-sticky", .metadata = metadata});
+    return w.client.ask<JoinGroupResponse>(ApiKey::kJoinGroup, 7, request);
+  };
+  const auto told = join("", classic_metadata());
+  CHECK(told.error_code == ErrorCode::kMemberIdRequired);
+  const auto joined = join(told.member_id, classic_metadata());
+  CHECK(joined.error_code == ErrorCode::kNone);
+  CHECK(joined.generation_id == 2);
+  CHECK(joined.protocol_name == "cooperative-sticky");
+  CHECK(joined.leader != joined.member_id);
+  CHECK(joined.members.empty());
+  const auto sync = [&](int32_t generation) {
+    const SyncGroupRequest request{.group_id = "g", .generation_id = generation, .member_id = told.member_id};
+    const auto reply = w.client.ask<SyncGroupResponse>(ApiKey::kSyncGroup, 3, request);
+    return std::pair(reply.error_code, std::vector<uint8_t>(reply.assignment.begin(), reply.assignment.end()));
+  };
+  CHECK(sync(2) == std::pair(ErrorCode::kNone, assignment_of({})));
+  CHECK(sync(1).first == ErrorCode::kIllegalGeneration);
+  const auto heartbeat = [&](int32_t generation) {
+    const HeartbeatRequest request{.group_id = "g", .generation_id = generation, .member_id = told.member_id};
+    return w.client.ask<HeartbeatResponse>(ApiKey::kHeartbeat, 4, request).error_code;
+  };
+  CHECK(heartbeat(2) == ErrorCode::kNone);
+  Beat gives_up = beating(1);
+  gives_up.topic_partitions.emplace();
+  for (const auto& topic : w.beat(beating(1)).assignment->topic_partitions) {
+    gives_up.topic_partitions->push_back({topic.topic_id, topic.partitions});
+  }
+  w.beat(gives_up);
+  CHECK(heartbeat(2) == ErrorCode::kRebalanceInProgress);
+  CHECK(join(told.member_id, classic_metadata()).generation_id == 2);
+  CHECK(sync(2) == std::pair(ErrorCode::kNone, assignment_of({{"t", 0}})));
+  CHECK(heartbeat(2) == ErrorCode::kNone);
+  CHECK(w.commit(told.member_id, 2, 8) == ErrorCode::kNone);
+  CHECK(w.commit(told.member_id, 1, 8) == ErrorCode::kIllegalGeneration);
+  const auto members = w.describe().members;
+  REQUIRE(members.size() == 2);
+  CHECK(members[0].member_type + members[1].member_type == 1);
+  w.beat(beating(-1));
+  CHECK(w.list({"classic"}).groups.size() == 1);
+  CHECK(heartbeat(2) == ErrorCode::kRebalanceInProgress);
 }
 
 TEST_CASE("consumer groups: members of many connections share, and a silent one is put out") {

@@ -120,7 +120,7 @@ ConsumerGroupHeartbeatResponse heartbeat_response(const broker::ReconcileReply& 
 
 using DescribedGroup = ConsumerGroupDescribeResponse::Group;
 using DescribedMember = ConsumerGroupDescribeResponse::Member;
-constexpr int8_t kConsumerMember = 1;
+constexpr int8_t kClassicMember = 0, kConsumerMember = 1;
 
 // Topics that were deleted meanwhile have no name any more and are left out.
 ConsumerGroupDescribeResponse::Assignment assignment_of(const Call& call, const std::vector<PartitionKey>& partitions) {
@@ -144,7 +144,7 @@ DescribedMember member_reply(const Call& call, broker::DescribeManagedReply::Mem
           .subscribed_topic_regex = std::move(member.pattern),
           .assignment = assignment_of(call, member.assigned),
           .target_assignment = assignment_of(call, member.target),
-          .member_type = kConsumerMember};
+          .member_type = member.is_guest ? kClassicMember : kConsumerMember};
 }
 
 void fill_group(const Call& call, DescribedGroup& described, broker::DescribeManagedReply::Group& group) {

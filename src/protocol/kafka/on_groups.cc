@@ -13,6 +13,7 @@
 #include "protocol/kafka/group_calls.h"
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/subscription.h"
+#include "protocol/kafka/topics.h"
 
 namespace polylog::kafka {
 namespace {
@@ -62,6 +63,7 @@ broker::JoinRequest join_request(const Call& call, const JoinGroupRequest& reque
                            .session_timeout_ms = request.session_timeout_ms,
                            .protocol_type = std::string(request.protocol_type),
                            .subscriptions = subscriptions_of(request),
+                           .owned = owned_of(request),
                            .can_retry_with_id = call.version() >= kMemberIdFirstSince,
                            .can_skip_assignment = call.version() >= kSkipAssignmentSince};
   if (call.version() >= 1) join.rebalance_timeout_ms = request.rebalance_timeout_ms;
@@ -85,6 +87,18 @@ JoinGroupResponse join_response(const Call& call, const broker::JoinReply& reply
     response.members.push_back({member.member_id, member.instance_id, base::as_view(member.metadata)});
   }
   return response;
+}
+
+// ---- SyncGroup
+
+// Of a group whose partitions the broker divides. Topics that were deleted meanwhile are left out.
+std::vector<uint8_t> assignment_by_name(const Call& call, const std::vector<base::PartitionKey>& partitions) {
+  std::vector<broker::CursorKey> named;
+  for (const base::PartitionKey& key : partitions) {
+    const Topic topic = find_topic(call.broker(), key.stream);
+    if (topic != nullptr) named.push_back({topic->name, key.index});
+  }
+  return assignment_of(named);
 }
 
 // ---- LeaveGroup
@@ -152,6 +166,11 @@ void handle_sync_group(Call call, base::View body) {
   }
   ask_group<broker::SyncReply>(call, *cell, std::move(sync), [call](broker::SyncReply& reply) {
     SyncGroupResponse response{.error_code = wire(call, reply.error), .assignment = base::as_view(reply.assignment)};
+    std::vector<uint8_t> divided;
+    if (reply.partitions) {
+      divided = assignment_by_name(call, *reply.partitions);
+      response.assignment = divided;
+    }
     if (!reply.protocol_type.empty()) response.protocol_type = reply.protocol_type;
     if (!reply.protocol.empty()) response.protocol_name = reply.protocol;
     call.reply(response);

@@ -36,6 +36,47 @@ TEST_CASE("kafka subscription: the topics of every version are read") {
   }
 }
 
+TEST_CASE("kafka subscription: owned partitions are read from version 1 on, and what is damaged owns nothing") {
+  base::Writer out;
+  write_topics(out, 1, {"t"});
+  out.i32be(2);
+  out.text("ud");
+  out.i32be(1);
+  out.i16be(1);
+  out.text("t");
+  out.i32be(2);
+  out.i32be(0);
+  out.i32be(7);
+  JoinGroupRequest request{.protocol_type = "consumer"};
+  request.protocols = {{"range", out.view()}, {"x", {}}};
+  CHECK(owned_of(request) == std::vector<broker::CursorKey>{{"t", 0}, {"t", 7}});
+  const size_t before_the_partitions = out.size() - 8;
+  for (size_t size = 0; size < before_the_partitions; ++size) {
+    request.protocols[0].metadata = out.view().first(size);
+    CHECK(owned_of(request).empty());
+  }
+  const auto old = metadata(0, {"t"});
+  request.protocols[0].metadata = old;
+  CHECK(owned_of(request).empty());
+  request.protocol_type = "connect";
+  request.protocols[0].metadata = out.view();
+  CHECK(owned_of(request).empty());
+}
+
+TEST_CASE("kafka subscription: an assignment lists partitions by topic") {
+  const auto bytes = assignment_of({{"t", 0}, {"u", 1}, {"t", 2}});
+  base::Writer expected;
+  expected.i16be(0);
+  expected.i32be(2);
+  expected.i16be(1);
+  expected.text("t");
+  for (const int32_t n : {2, 0, 2}) expected.i32be(n);
+  expected.i16be(1);
+  expected.text("u");
+  for (const int32_t n : {1, 1, -1}) expected.i32be(n);
+  CHECK(bytes == expected.buffer());
+}
+
 TEST_CASE("kafka subscription: what follows the topics may be missing") {
   base::Writer out;
   write_topics(out, 3, {"orders"});

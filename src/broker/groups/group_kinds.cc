@@ -1,0 +1,109 @@
+// How a group changes between its two kinds, and what members of the one kind are told in a group of the other.
+#include <algorithm>
+
+#include "broker/groups/group.h"
+
+namespace polylog::broker {
+
+using base::MonoTime;
+using base::WallTime;
+
+void Group::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now, WallTime wall) {
+  if (!is_managed()) {
+    const GroupError error = become_managed(request, now);
+    if (error != GroupError::kNone) return reply(to, ReconcileReply{.error = error, .member_id = request.member_id});
+  }
+  ReconcileReply answer = managed_.reconcile(request, now, wall);
+  hand_over_to_guests(now, wall);
+  reply(to, std::move(answer));
+}
+
+// Numbers go on from one kind to the other: a commit that was late by a whole life of the group is still told apart.
+GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) {
+  if (phase_ != GroupPhase::kEmpty && !all_subscriptions_known()) return GroupError::kWrongKind;
+  if (const GroupError error = managed_.check_join(request); error != GroupError::kNone) return error;
+  Roster roster{.generation = generation_, .protocol_type = protocol_type_};
+  for (auto& [id, member] : members_) {
+    // Who was never told its id cannot ask with it.
+    if (member.knows_id || member.record.instance_id) roster.members.push_back(member.record);
+    JoinReply again;
+    again.error = GroupError::kRebalanceInProgress;
+    again.member_id = id;
+    answer_join(member, std::move(again));
+    answer_sync(member, GroupError::kRebalanceInProgress);
+  }
+  members_.clear();
+  static_ids_.clear();
+  join_deadline_.reset();
+  sync_deadline_.reset();
+  phase_ = GroupPhase::kEmpty;
+  log(ManagedBegun{name(), std::max(generation_, state_.generation_started)});
+  managed_.start(now);
+  managed_.adopt(roster, now);
+  return GroupError::kNone;
+}
+
+void Group::become_member_led() {
+  log(ManagedEnded{name(), state_.managed->epoch, state_.managed->changed});
+  adopt_roster();
+}
+
+// When the last who is not a guest has gone. A group whose roster does not fit stays managed.
+void Group::hand_over_to_guests(MonoTime now, WallTime wall) {
+  if (!is_managed() || !managed_.only_guests()) return;
+  MembershipChanged change{name(), managed_.guest_roster()};
+  change.roster.changed = wall;
+  const std::vector<uint8_t> encoded = encode(change);
+  if (encoded.size() > context_.config.mutation_bytes_max) return;
+  log(ManagedEnded{name(), state_.managed->epoch, wall});
+  log(change, encoded);
+  adopt_roster();
+  for (auto& [id, member] : members_) refresh_session(member, now);
+  prepare_rebalance(now, wall);
+}
+
+// ---- guests
+
+void Group::join_as_guest(ReplyTo to, const JoinRequest& request, MonoTime now) {
+  if (!managed_.shares_a_protocol(request)) {
+    return refuse_join(to, GroupError::kInconsistentProtocol, request.member_id);
+  }
+  std::string id = request.member_id;
+  if (!id.empty() && pending_.erase(id) == 0 && !managed_.has_guest(id)) {
+    return refuse_join(to, GroupError::kUnknownMember, std::move(id));
+  }
+  if (!id.empty()) return reply(to, managed_.join_guest(request, id, now));
+  id = request.instance_id.value_or(request.client_id) + "-" + context_.new_id().to_string();
+  if (request.instance_id || !request.can_retry_with_id) return reply(to, managed_.join_guest(request, id, now));
+  if (pending_.size() >= context_.config.members_max) return refuse_join(to, GroupError::kGroupFull);
+  pending_[id] = now + std::chrono::milliseconds(request.session_timeout_ms);
+  refuse_join(to, GroupError::kMemberIdRequired, std::move(id));
+}
+
+void Group::leave_managed(ReplyTo to, const LeaveRequest& request, MonoTime now, WallTime wall) {
+  LeaveReply answer;
+  for (const LeaveRequest::Member& leaver : request.members) {
+    GroupError error = GroupError::kNone;
+    if (pending_.erase(leaver.member_id) == 0) {
+      error = managed_.remove_member(leaver.member_id, leaver.instance_id, wall);
+    }
+    answer.members.push_back({leaver.member_id, leaver.instance_id, error});
+  }
+  hand_over_to_guests(now, wall);
+  reply(to, std::move(answer));
+}
+
+void Group::managed_on_time(MonoTime now, WallTime wall) {
+  std::erase_if(pending_, [&](const auto& entry) { return entry.second <= now; });
+  managed_.on_time(now, wall);
+  hand_over_to_guests(now, wall);
+}
+
+std::optional<MonoTime> Group::wake_at() const {
+  if (!is_managed()) return wake_at_;
+  std::optional<MonoTime> wake = managed_.wake_at();
+  for (const auto& [id, deadline] : pending_) wake = wake ? std::min(*wake, deadline) : deadline;
+  return wake;
+}
+
+}  // namespace polylog::broker
