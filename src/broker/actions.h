@@ -37,11 +37,13 @@ struct AppendRequest {
   uint32_t count = 0;
   base::WallTime max_ts;
   std::optional<storage::WriterStamp> writer;
+  base::MonoTime asked_at = {};  // set by submit()
 };
 struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge, kOverloaded
   base::Result<Offset> base_offset;
   base::WallTime append_ts;
   Offset log_start;
+  base::MonoTime staged_at = {}, committed_at = {};  // in the log's open slot, and synced; 0: it was not
 };
 
 // Reads committed entries, whole batches, in the order of the items, until bytes_max is used up (at least one batch).

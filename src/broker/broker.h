@@ -17,6 +17,7 @@
 #include "broker/egress.h"
 #include "broker/encoding.h"
 #include "broker/session.h"
+#include "broker/stages.h"
 #include "io/loop.h"
 
 namespace polylog::broker {
@@ -33,7 +34,8 @@ class Broker {
     std::vector<base::CoreId> core_of_cell;  // by cell number
     // The brokers of all cores, by core number; filled before any loop runs, then constant.
     const std::vector<Broker*>& all;
-    size_t egress_bytes_max = 256 * base::limits::kMiB;  // of this core
+    size_t egress_bytes_max = 256 * base::limits::kMiB;       // of this core
+    base::Duration slow_operation = std::chrono::seconds(1);  // sessions log what takes longer
   };
   explicit Broker(Options options);
   ~Broker();
@@ -55,11 +57,19 @@ class Broker {
   EgressBudget& egress() { return egress_; }
   io::Loop& loop() { return options_.loop; }
   base::Registry& metrics() { return options_.metrics; }
+  StageTimes& stages() { return stages_; }
+  base::Duration slow_operation() const { return options_.slow_operation; }
+  const std::vector<Broker*>& all() const { return options_.all; }
+  base::CoreId core_of(base::CellId cell) const { return options_.core_of_cell[cell.value]; }
   const EncodingRegistry& encodings() const { return options_.encodings; }
 
   // --- for cells of this core
   void add_cell(base::CellId id, std::unique_ptr<CellEngine> engine);
   CellEngine* cell(base::CellId id);
+  template <typename Visit>
+  void for_each_cell(Visit visit) {
+    for (auto& [id, engine] : cells_) visit(*engine);
+  }
   void emit(Action action);  // brought to its session at this turn's end, on whichever core it is
   void tell_all_pressure(base::CellId cell, bool pressured, bool full);
   void report_dropped(const base::Uuid& stream, base::CellId cell);  // to the catalog
@@ -78,9 +88,10 @@ class Broker {
   void execute(base::CellId cell, ReplyTo from, CellRequest request);
   void dispatch();
   void set_pressure(base::CellId cell, bool pressured, bool full);
-  void bring(std::vector<Action> actions);
+  void bring(std::vector<Action> actions, base::MonoTime released_at);
 
   Options options_;
+  StageTimes& stages_;
   EgressBudget egress_;
   Catalog catalog_;
   std::unordered_map<uint64_t, Session*> sessions_;

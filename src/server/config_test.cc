@@ -100,6 +100,12 @@ TEST_CASE("settings: flags and choices") {
   CHECK(config.durability == Durability::kCommit);
   REQUIRE(apply(config, "storage.io", "posix"));
   CHECK(config.storage.io == StorageIo::kPosix);
+  REQUIRE(apply(config, "log.level", "debug"));
+  CHECK(config.log.level == base::LogLevel::kDebug);
+  CHECK(error_of("log.level", "loud") == "log.level: 'loud' is not a value for it; use debug|info|warn|error");
+  REQUIRE(apply(config, "log.format", "json"));
+  CHECK(config.log.format == base::LogFormat::kJson);
+  CHECK(error_of("log.format", "xml") == "log.format: 'xml' is not a value for it; use text|json");
   CHECK(error_of("storage.io", "uring") == "storage.io: 'uring' is not a value for it; use auto|posix");
   CHECK_FALSE(apply(config, "data_dir", ""));
 }

@@ -36,6 +36,7 @@ Node::Node(const Config& config) : config_(config) {}
 // Everything that lives on cores goes before the cores do.
 Node::~Node() {
   listeners_.clear();
+  if (metrics_) metrics_->stop();
   brokers_.clear();
   catalog_.reset();
   meta_.reset();
@@ -52,7 +53,8 @@ base::Result<> Node::open() {
   const MemoryShares shares = shares_of(memory_bytes_max_of(config_, machine_memory_bytes()));
   cores_ = std::make_unique<io::CoreGroup>(
       io::CoreGroup::Options{.cores = config_.cores, .input_bytes_max = shares.ingress_bytes / 2});
-  const uint32_t cells_wanted = config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
+  const uint32_t cells_wanted =
+      config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
   TRY_ASSIGN(DataDir dir, DataDir::open(disk_, config_.data_dir, cells_wanted));
   dir_ = std::make_unique<DataDir>(std::move(dir));
   encodings_.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
@@ -69,12 +71,24 @@ base::Result<> Node::open() {
                                                                                 .metrics = *registries_[i],
                                                                                 .core_of_cell = core_of_cell_,
                                                                                 .all = broker_list_,
-                                                                                .egress_bytes_max = egress_bytes}));
+                                                                                .egress_bytes_max = egress_bytes,
+                                                                                .slow_operation = slow_operation()}));
     broker_list_[i] = brokers_.back().get();
   }
   TRY(open_cells());
   TRY(open_catalog());
+  metrics_ = std::make_unique<NodeMetrics>(NodeMetrics::Options{.cores = *cores_,
+                                                                .brokers = broker_list_,
+                                                                .registries = registry_list_,
+                                                                .disk = disk_,
+                                                                .data_dir = config_.data_dir,
+                                                                .shares = shares});
   return listen_all();
+}
+
+base::Duration Node::slow_operation() const {
+  return config_.log.slow_operation_ms == 0 ? base::Duration::max()
+                                            : std::chrono::milliseconds(config_.log.slow_operation_ms);
 }
 
 storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space& space) {
@@ -90,8 +104,8 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
-          .durability = config_.durability == Durability::kCommit ? storage::Durability::kCommit
-                                                                  : storage::Durability::kInterval,
+          .durability =
+              config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
 }
 
@@ -143,6 +157,7 @@ io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) 
 
 base::Result<> Node::listen_all() {
   admin_.registries = registry_list_;
+  admin_.refresh_metrics = [this] { metrics_->scraped(); };
   admin_.trouble = [this] {
     std::string trouble;
     for (uint32_t i = 0; i < dir_->cells(); ++i) {
@@ -157,8 +172,9 @@ base::Result<> Node::listen_all() {
   for (ProtocolAddress& address : bound_) {
     const size_t cores = address.protocol == Protocol::kAdmin ? 1 : cores_->size();
     for (size_t core = 0; core < cores; ++core) {
-      TRY_ASSIGN(auto listener, io::listen(cores_->core(core), address.endpoint,
-                                           factory_for(address.protocol, *broker_list_[core])));
+      TRY_ASSIGN(auto listener,
+                 io::listen(cores_->core(core), address.endpoint, factory_for(address.protocol, *broker_list_[core]),
+                            metrics_->traffic(address.protocol, core)));
       address.endpoint.port = listener->port();  // the other cores share what core 0 got
       listeners_[core].push_back(std::move(listener));
     }

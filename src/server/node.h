@@ -20,6 +20,7 @@
 #include "server/admin.h"
 #include "server/config.h"
 #include "server/data_dir.h"
+#include "server/node_metrics.h"
 #include "storage/cell.h"
 #include "storage/local_meta_store.h"
 
@@ -43,6 +44,7 @@ class Node {
   base::Result<> listen_all();
   storage::Cell::Options cell_options(base::CellId id, const io::Disk::Space& space);
   io::HandlerFactory factory_for(Protocol protocol, broker::Broker& broker);
+  base::Duration slow_operation() const;
   void drain_core(size_t core);
   void cell_drained();
 
@@ -56,12 +58,13 @@ class Node {
   std::unique_ptr<io::CoreGroup> cores_;
   std::vector<std::unique_ptr<base::Registry>> registries_;
   std::vector<base::Registry*> registry_list_;
+  std::unique_ptr<NodeMetrics> metrics_;
   std::vector<base::CoreId> core_of_cell_;
   std::unique_ptr<storage::LocalMetaStore> meta_;
   std::unique_ptr<broker::CatalogService> catalog_;
   std::vector<std::unique_ptr<broker::Broker>> brokers_;
   std::vector<broker::Broker*> broker_list_;
-  std::vector<ProtocolAddress> bound_;                             // as configured, with real ports
+  std::vector<ProtocolAddress> bound_;                                 // as configured, with real ports
   std::vector<std::vector<std::unique_ptr<io::Listener>>> listeners_;  // by core
   std::atomic<size_t> cells_to_drain_{0};
   std::atomic<bool> draining_{false};

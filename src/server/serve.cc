@@ -47,7 +47,8 @@ void stop_on_signal(Node& node, std::stop_token done) {
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
   if (!wake.wait_for(lock, done, kDrainTimeMax, [&] { return done.stop_requested(); })) {
-    base::log_error("server", "the disk did not answer in time; stopping without a checkpoint (nothing acknowledged is lost)");
+    base::log_error("server",
+                    "the disk did not answer in time; stopping without a checkpoint (nothing acknowledged is lost)");
     std::_Exit(0);
   }
 }
@@ -55,6 +56,7 @@ void stop_on_signal(Node& node, std::stop_token done) {
 }  // namespace
 
 int serve(const Config& config) {
+  base::configure_log(config.log.level, config.log.format);
   // Blocked in all threads, taken by one: no code ever runs inside a handler.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);

@@ -24,8 +24,11 @@ using Number32 = uint32_t& (*)(Config&);
 using Number64 = uint64_t& (*)(Config&);
 using DurabilityChoice = Durability& (*)(Config&);
 using IoChoice = StorageIo& (*)(Config&);
+using LevelChoice = base::LogLevel& (*)(Config&);
+using FormatChoice = base::LogFormat& (*)(Config&);
 using Addresses = std::vector<ProtocolAddress>& (*)(Config&);
-using Field = std::variant<Flag, Text, Number16, Number32, Number64, DurabilityChoice, IoChoice, Addresses>;
+using Field = std::variant<Flag, Text, Number16, Number32, Number64, DurabilityChoice, IoChoice, LevelChoice,
+                           FormatChoice, Addresses>;
 
 struct Range {
   uint64_t min = 0;

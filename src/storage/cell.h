@@ -63,6 +63,7 @@ class Cell {
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
+    base::Histogram* sync_time = nullptr;  // Wal::Options::sync_time
   };
   Cell(Options options, Engine& engine);
   ~Cell();
@@ -127,6 +128,8 @@ class Cell {
   const Wal& wal() const { return *wal_; }
   size_t partition_count() const { return partitions_.size(); }
   size_t tail_bytes() const { return tail_bytes_; }
+  size_t memory_only_bytes() const { return memory_only_bytes_; }
+  const Options& options() const { return options_; }
   std::string describe() const;
 
  private:

@@ -67,9 +67,24 @@ install_node_packages() {
   echo "${node_packages[*]}" >"$stamp"
 }
 
+# promtool checks metrics and alert rules. Only that program is taken out of its package: to install the package would
+# start a Prometheus on this machine.
+install_promtool() {
+  [ -x build/tools/promtool ] && return
+  echo "installing: promtool into build/tools"
+  local scratch=build/tools/scratch
+  rm -rf "$scratch" && mkdir -p "$scratch"
+  (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1 ||
+    { as_root apt-get update -q </dev/null >>build/apt.log 2>&1; (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1; }
+  dpkg-deb --fsys-tarfile "$scratch"/prometheus_*.deb | tar -x -C "$scratch" ./usr/bin/promtool
+  mv "$scratch/usr/bin/promtool" build/tools/promtool
+  rm -rf "$scratch"
+}
+
 mkdir -p build
 install_debian_packages "${1:-build}"
 if [ "${1:-build}" = test ]; then
   install_python_packages
   install_node_packages
+  install_promtool
 fi

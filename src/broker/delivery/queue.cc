@@ -148,7 +148,7 @@ void Queue::purge(ReplyTo from) {
 void Queue::stats(ReplyTo from) {
   host_.reply(from,
               QueueStatsDone{.result = {},
-                             .ready = static_cast<uint32_t>(subscription_.ready_count(partition_->appended())),
+                             .ready = static_cast<uint32_t>(ready_count()),
                              .open = static_cast<uint32_t>(subscription_.open_count()),
                              .consumers = static_cast<uint32_t>(consumers_.size())},
               last_lsn_);

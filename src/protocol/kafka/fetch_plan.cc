@@ -18,13 +18,15 @@ void FetchedPartition::fail(ErrorCode code) {
   error = code;
   start = committed = -1;
   batches.clear();
+  counts.clear();
   bytes = 0;
 }
 
-void FetchedPartition::add(base::Slice batch) {
+void FetchedPartition::add(base::Slice batch, uint32_t count) {
   if (batch.empty()) return;  // e.g. converted from one that has no messages
   bytes += static_cast<int64_t>(batch.size());
   batches.push_back(std::move(batch));
+  counts.push_back(count);
 }
 
 FetchPlan::FetchPlan(const Call& call, const FetchRequest& request)
@@ -62,7 +64,7 @@ void FetchPlan::take(FetchedPartition& partition, broker::ReadDone::Item&& item)
   for (broker::ReadBatch& batch : item.batches) {
     partition.next = batch.base_offset + base::OffsetCount(batch.count);
     if (batch.encoding == kEncodingTag) {
-      partition.add(std::move(batch.bytes));
+      partition.add(std::move(batch.bytes), batch.count);
     } else if (!convert(partition, batch)) {
       return partition.fail(ErrorCode::kCorruptMessage);
     }
@@ -76,7 +78,7 @@ bool FetchPlan::convert(FetchedPartition& partition, const broker::ReadBatch& ba
   const auto converted =
       encoding->to_hub(batch.bytes.view(), batch.base_offset,
                        [&](base::Offset offset, const broker::HubMessage& message) { out.add(offset, message); });
-  if (converted) partition.add(base::Slice::copy_of(out.finish()));
+  if (converted) partition.add(base::Slice::copy_of(out.finish()), batch.count);
   return converted.has_value();
 }
 
@@ -163,10 +165,16 @@ Reply FetchPlan::make_reply(const Call& call) {
   std::vector<RecordsAt> records;
   encode(out, call.version(), response, records);
   Reply reply;
+  reply.error = first_error(response);
+  if (call.is_slow()) reply.object = topics_.empty() ? std::string() : topics_.front().name;
   size_t streamed_bytes = 0;
   for (size_t i = 0; i < records.size(); ++i) {
     streamed_bytes += records[i].size_bytes;
-    for (base::Slice& batch : partitions_[i].batches) reply.streamed.push_back({records[i].position, std::move(batch)});
+    FetchedPartition& partition = partitions_[i];
+    for (size_t b = 0; b < partition.batches.size(); ++b) {
+      call.session().metrics().messages_sent.add(partition.counts[b]);
+      reply.streamed.push_back({records[i].position, std::move(partition.batches[b])});
+    }
   }
   end_response(out, frame_at, streamed_bytes);
   reply.bytes = std::move(out.buffer());

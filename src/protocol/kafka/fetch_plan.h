@@ -32,12 +32,13 @@ struct FetchedPartition {
   FetchResponse::DivergingEpoch diverging;
   int32_t index = 0;
   std::vector<base::Slice> batches;
-  int64_t bytes = 0;  // of `batches`
+  std::vector<uint32_t> counts;  // of records in each of them
+  int64_t bytes = 0;             // of `batches`
 
   bool is_readable() const { return error == ErrorCode::kNone && diverging == FetchResponse::DivergingEpoch{}; }
   bool wants_more() const { return is_readable() && bytes < bytes_max; }
   void fail(ErrorCode code);
-  void add(base::Slice batch);
+  void add(base::Slice batch, uint32_t count);
 };
 
 class FetchPlan {

@@ -217,7 +217,9 @@ void FetchCall::answer() {
   call_.session().note_fetch(has_waited_);
   for (CellRead& cell : cells_) unwatch(cell);
   reserved_.set(0);  // the session counts the reply from here on
-  call_.send(plan_.make_reply(call_));
+  Reply reply = plan_.make_reply(call_);
+  reply.waited_as_asked = has_waited_;
+  call_.send(std::move(reply));
 }
 
 // A client that believes in a session we never gave it is told so; it then asks without one.
@@ -237,7 +239,7 @@ void handle_fetch(Call call, base::View body) {
     const size_t frame_at = call.begin(out);
     encode(out, call.version(), FetchResponse{.error_code = error}, no_records);
     end_response(out, frame_at);
-    return call.send({std::move(out.buffer()), {}});
+    return call.send({std::move(out.buffer()), {}, error});
   }
   std::make_shared<FetchCall>(call, request)->run(request.max_wait_ms);
 }
