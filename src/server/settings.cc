@@ -295,6 +295,55 @@ std::string value_text(const Setting& setting, const Config& config) {
   return std::visit(Writer{copy, is_size(setting)}, setting.field);
 }
 
+namespace {
+
+// A key that continues another one ("durability.interval_ms") cannot be that one's table member: it is quoted whole.
+std::string toml_key(std::string_view key) {
+  const bool continues = std::ranges::any_of(kSettings, [key](const Setting& other) {
+    return key.size() > other.key.size() && key.starts_with(other.key) && key[other.key.size()] == '.';
+  });
+  return continues ? fmt::format("\"{}\"", key) : std::string(key);
+}
+
+std::string toml_string(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string toml_value(const Setting& setting, const std::string& value) {
+  if (std::holds_alternative<Addresses>(setting.field)) {
+    if (value.empty()) return "[\"PROTOCOL=HOST:PORT\"]";
+    std::string list;
+    for (size_t at = 0; at < value.size();) {
+      const size_t comma = std::min(value.find(',', at), value.size());
+      list += (list.empty() ? "" : ", ") + toml_string(value.substr(at, comma - at));
+      at = comma + 1;
+    }
+    return "[" + list + "]";
+  }
+  const bool number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
+  return number || std::holds_alternative<Flag>(setting.field) ? value : toml_string(value);
+}
+
+}  // namespace
+
+std::string settings_toml(const Config& config) {
+  std::string text = "# Settings of polylog. What is commented out is at its default.\n";
+  for (const Setting& setting : kSettings) {
+    const std::string allowed = allowed_text(setting);
+    const std::string value = value_text(setting, config);
+    const std::string_view mark = value == value_text(setting, Config{}) ? "#" : "";
+    text += fmt::format("\n# {}\n", setting.help);
+    if (!allowed.empty()) text += fmt::format("# allowed: {}\n", allowed);
+    text += fmt::format("{}{} = {}\n", mark, toml_key(setting.key), toml_value(setting, value));
+  }
+  return text;
+}
+
 std::string list_settings() {
   std::string text;
   for (const Setting& setting : kSettings) {

@@ -53,5 +53,7 @@ base::Result<> apply_assignment(Config& config, std::string_view assignment);  /
 // The value as apply() would read it.
 std::string value_text(const Setting& setting, const Config& config);
 std::string list_settings();  // for people: key, default, allowed values, help
+// A TOML file of all settings, commented out at their defaults; those that `config` has otherwise are set.
+std::string settings_toml(const Config& config);
 
 }  // namespace polylog::server
