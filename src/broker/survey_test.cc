@@ -77,15 +77,19 @@ TEST_CASE("a survey counts what is ready, unacked and attached in all queues") {
 
 TEST_CASE("so many groups have a label of their own, and the rest is one") {
   std::vector<GroupLag> lags;
-  for (int64_t i = 1; i <= 3; ++i) lags.push_back({.group = std::to_string(i), .sum = i, .max = i});
-  const auto all = furthest_behind(lags, 3);
-  REQUIRE(all.size() == 3);
-  CHECK(all.front().group == "3");
-  const auto some = furthest_behind(lags, 1);
-  REQUIRE(some.size() == 2);
-  CHECK(some.front().group == "3");
+  const auto limit = static_cast<int64_t>(kGroupsShownMax);
+  for (int64_t i = 1; i <= limit; ++i) lags.push_back({.group = std::to_string(i), .sum = 10 + i, .max = i});
+  const auto all = furthest_behind(lags, kGroupsShownMax);
+  REQUIRE(all.size() == kGroupsShownMax);
+  CHECK(all.front().group == std::to_string(limit));
+  CHECK(all.back().group == "1");
+  lags.push_back({.group = "least", .sum = 2, .max = 2});
+  lags.push_back({.group = "less", .sum = 3, .max = 1});
+  const auto some = furthest_behind(lags, kGroupsShownMax);
+  REQUIRE(some.size() == kGroupsShownMax + 1);
+  CHECK(some.front().group == std::to_string(limit));
   CHECK(some.back().group == "other");
-  CHECK(some.back().sum == 3);
+  CHECK(some.back().sum == 5);
   CHECK(some.back().max == 2);
 }
 

@@ -122,10 +122,11 @@ base::Result<> Node::open_cells() {
     if (report) {
       if (report->cut)
         base::log_warn("storage", fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,
-                                              report->cut->file, report->cut->offset));
+                                              report->cut->file, report->cut->offset),
+                       {{"cell", i}});
       home.tell_all_epoch(id, engine->cell().epoch());
     } else if (report.error().code == base::ErrorCode::kCorrupt) {  // the other cells go on
-      base::log_error("storage", fmt::format("cell {} stays closed: {}", i, report.error().text));
+      base::log_error("storage", fmt::format("cell {} stays closed: {}", i, report.error().text), {{"cell", i}});
     } else {
       return std::unexpected(report.error());
     }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -14,6 +15,7 @@
 
 #include "base/log.h"
 #include "server/node.h"
+#include "server/version.h"
 
 namespace polylog::server {
 namespace {
@@ -68,6 +70,7 @@ int serve(const Config& config) {
     return 1;
   }
   std::jthread stopper([&](std::stop_token done) { stop_on_signal(**node, done); });
+  base::log_info("server", "ready", {{"version", kVersion}, {"data_dir", config.data_dir}, {"pid", getpid()}});
   std::printf("%s\n", (*node)->ready_line().c_str());
   std::fflush(stdout);
   (*node)->run();

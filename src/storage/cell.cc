@@ -390,7 +390,8 @@ void Cell::on_failed(const base::Error& error) {
   failed_ = true;
   base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                                          "disk is sound",
-                                         options_.id.value, error.text));
+                                         options_.id.value, error.text),
+                  {{"cell", options_.id.value}});
   for (WaitingLoad& waiting : std::exchange(waiting_loads_, {})) waiting.done(std::unexpected(error));
   engine_.on_cell_failed(error);
 }
@@ -525,7 +526,8 @@ void Cell::end_round(const base::Result<>& result) {
   if (result) {
     files_.release(round->dead_files);
   } else {
-    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text));
+    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text),
+                    {{"cell", options_.id.value}});
     checkpoint_failed_ = true;
     next_checkpoint_ = options_.loop.now() + kCheckpointRetryAfter;
     options_.loop.call_at(next_checkpoint_, [this] {

@@ -212,7 +212,8 @@ void Queue::start_load(Offset from) {
 void Queue::loaded(base::Result<std::vector<storage::StoredBatch>> batches) {
   loading_ = false;
   if (!batches) {
-    base::log_error("delivery", "a queue cannot be read: " + batches.error().text);
+    base::log_error("delivery", "a queue cannot be read: " + batches.error().text,
+                    {{"queue", key_.stream.to_string()}, {"partition", key_.index}});
     for (const WaitingAcquire& waiting : std::exchange(acquires_, {}))
       host_.reply(waiting.from, AcquireDone{.run = std::unexpected(batches.error())}, last_lsn_);
     return;  // stays unread: never skipped, never served wrong
