@@ -20,7 +20,9 @@
 #include "broker/catalog/records.h"
 #include "broker/groups/requests.h"
 #include "broker/ids.h"
+#include "io/disk.h"
 #include "storage/mutation.h"
+#include "storage/writers.h"
 
 namespace polylog::broker {
 
@@ -38,11 +40,14 @@ struct AppendRequest {
   base::WallTime max_ts;
   std::optional<storage::WriterStamp> writer;
   base::MonoTime asked_at = {};  // set by submit()
+
+  base::View batch() const { return owned.empty() ? bytes : owned.view(); }
 };
-struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge, kOverloaded
+struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, kIo, kTooLarge
   base::Result<Offset> base_offset;
   base::WallTime append_ts;
   Offset log_start;
+  size_t request_bytes = 0;  // of the batch: what IngressBudget gets back
   base::MonoTime staged_at = {}, committed_at = {};  // in the log's open slot, and synced; 0: it was not
 };
 
@@ -55,6 +60,8 @@ struct ReadRequest {
   };
   std::vector<Item> items;
   uint32_t bytes_max = 0;
+  std::optional<uint8_t>
+      span_encoding;   // batches of that encoding may come as spans of a file: the reader only sends them on
   bool watch = false;  // also send one Readable when any of the items has grown beyond what this read could see
 };
 struct ReadBatch {
@@ -62,7 +69,9 @@ struct ReadBatch {
   uint32_t count = 0;
   uint8_t encoding = 0;
   base::WallTime max_ts, append_ts;
-  base::Slice bytes;
+  base::Slice bytes;  // or, if empty:
+  io::FileSpan span;
+  size_t size() const { return bytes.empty() ? span.bytes : bytes.size(); }
 };
 struct ReadDone {
   struct Item {
@@ -72,9 +81,9 @@ struct ReadDone {
   };
   std::vector<Item> items;  // as asked
 };
-struct Readable {};             // answers the token of a ReadRequest with watch, at most once; may come before its ReadDone
-                                // when that waits for the disk
-struct UnwatchRequest {};       // same token: forget the watch; no answer
+struct Readable {};        // answers the token of a ReadRequest with watch, at most once; may come before its ReadDone
+                           // when that waits for the disk
+struct UnwatchRequest {};  // same token: forget the watch; no answer
 
 struct FindOffsetRequest {
   base::PartitionKey partition;
@@ -82,9 +91,9 @@ struct FindOffsetRequest {
   base::WallTime time;
 };
 struct FindOffsetDone {
-  base::Result<Offset> offset;   // kTime: -1 when nothing is that young
-  base::WallTime time;           // of the record found; -1 when none
-  base::Epoch epoch;             // in force at that offset
+  base::Result<Offset> offset;  // kTime: -1 when nothing is that young
+  base::WallTime time;          // of the record found; -1 when none
+  base::Epoch epoch;            // in force at that offset
 };
 struct FindEpochRequest {  // the largest epoch <= asked and where it ended
   base::PartitionKey partition;
@@ -102,6 +111,28 @@ struct TrimDone {
   base::Result<Offset> log_start;
 };
 
+// What partitions hold, for those who look after the broker.
+struct PartitionStatsRequest {
+  std::vector<base::PartitionKey> partitions;
+};
+struct PartitionStatsDone {
+  struct Item {
+    std::optional<base::ErrorCode> error;  // kNotFound, kIo: the cell is closed
+    uint64_t size_bytes = 0;               // of the batches, as they are stored
+    uint64_t batches = 0;
+    Offset start, committed;
+  };
+  std::vector<Item> items;  // as asked
+  // Of the file system that the cell lies on; 0: not known.
+  uint64_t disk_total_bytes = 0, disk_free_bytes = 0;
+};
+struct WritersRequest {  // who numbers his appends to this partition
+  base::PartitionKey partition;
+};
+struct WritersDone {
+  base::Result<std::vector<storage::KnownWriter>> writers;  // ascending by id. kNotFound, kIo: the cell is closed
+};
+
 // --- queues (work-queue partitions: appended to with AppendRequest, read by subscription)
 
 inline constexpr uint32_t kUnlimited = UINT32_MAX;
@@ -109,17 +140,18 @@ inline constexpr uint32_t kUnlimited = UINT32_MAX;
 // Adds a consumer to the queue; its Deliveries carry the token of this request until it is detached.
 struct AttachRequest {
   base::PartitionKey queue;
-  bool auto_settle = false;         // delivered is settled
+  bool auto_settle = false;  // delivered is settled
   bool exclusive = false;
   int32_t priority = 0;
-  uint32_t credit = kUnlimited;     // deliveries that may be open at a time (ignored with auto_settle)
-  uint32_t pool = 0;                // consumers of one session with the same nonzero pool share the pool's credit as well
+  uint32_t credit = kUnlimited;  // deliveries that may be open at a time (ignored with auto_settle)
+  uint32_t pool = 0;             // consumers of one session with the same nonzero pool share the pool's credit as well
   uint32_t window_bytes = 1 << 20;  // sent but not yet given back by CreditRequest: bounds what waits for a slow socket
 };
 struct AttachDone {  // kNotFound, kInUse (exclusive, or an exclusive one exists)
   base::Result<> result;
 };
-struct DetachRequest {  // same token as the attach; open deliveries stay open. Answered by DetachDone, after the last delivery
+struct
+    DetachRequest {  // same token as the attach; open deliveries stay open. Answered by DetachDone, after the last delivery
   base::PartitionKey queue;
 };
 struct DetachDone {};
@@ -127,7 +159,8 @@ struct CreditRequest {  // same token as the attach: so many bytes have left for
   base::PartitionKey queue;
   uint32_t bytes = 0;
 };
-struct PoolRequest {  // sets a pool's size (kUnlimited: none) for all consumers of this session in this cell. No answer.
+struct
+    PoolRequest {  // sets a pool's size (kUnlimited: none) for all consumers of this session in this cell. No answer.
   uint32_t pool = 0;
   uint32_t credit = kUnlimited;
 };
@@ -150,9 +183,11 @@ struct SettleRequest {
   base::PartitionKey queue;
   enum class Outcome : uint8_t { kDone, kReturn, kReject } outcome = Outcome::kDone;
   std::vector<std::pair<Offset, Offset>> ranges;  // first, last; ascending
-  Token consumer;      // whose credit grows; {} for what was taken with AcquireRequest
+  Token consumer;                                 // whose credit grows; {} for what was taken with AcquireRequest
 };
-struct SettleDone {};  // committed
+struct SettleDone {  // committed; kIo: the cell stopped, and whether it took place is unknown
+  base::Result<> result;
+};
 
 struct AcquireRequest {  // takes one entry now, if there is one
   base::PartitionKey queue;
@@ -180,20 +215,20 @@ struct QueueStatsDone {
 
 using CellRequest =
     std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,
-                 AttachRequest, DetachRequest, CreditRequest, PoolRequest, SettleRequest, AcquireRequest, PurgeRequest,
-                 QueueStatsRequest, GroupRequest>;
+                 PartitionStatsRequest, WritersRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest,
+                 SettleRequest, AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
 
 // --- catalog
 
 struct CreateStream {
-  StreamRecord wanted;           // id, partitions' cells and version are chosen by the catalog
+  StreamRecord wanted;  // id, partitions' cells and version are chosen by the catalog
   uint32_t partition_count = 1;
   bool validate_only = false;
 };
 struct DeleteStream {
   base::Uuid id;
 };
-struct AlterStream {             // replaces all attributes, if the record's version is still `expected_version`
+struct AlterStream {  // replaces all attributes, if the record's version is still `expected_version`
   base::Uuid id;
   uint64_t expected_version = 0;
   std::map<std::string, std::string> attributes;
@@ -203,19 +238,24 @@ struct AddPartitions {
   uint32_t partition_count = 0;  // in all
   bool validate_only = false;
 };
-using CatalogRequest = std::variant<CreateStream, DeleteStream, AlterStream, AddPartitions>;
+struct SetSettings {             // replaces all settings of the broker, if their version is still `expected_version`
+  uint64_t expected_version = 0;
+  std::map<std::string, std::string> values;
+};
+using CatalogRequest = std::variant<CreateStream, DeleteStream, AlterStream, AddPartitions, SetSettings>;
 struct CatalogDone {  // kExists (record: the one that is there), kNotFound, kConflict, kInvalid, kDiskFull, kIo
   base::Result<> result;
-  std::shared_ptr<const StreamRecord> record;
+  std::shared_ptr<const StreamRecord> record;  // null: it was about settings
 };
 struct WriterIdRequest {};
 struct WriterIdDone {
   base::Result<int64_t> id;
 };
 
-using ActionBody = std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, AttachDone,
-                                DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone, QueueStatsDone,
-                                GroupReply, CatalogDone, WriterIdDone>;
+using ActionBody =
+    std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, PartitionStatsDone,
+                 WritersDone, AttachDone, DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
+                 QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
 struct Action {
   ReplyTo to;
   ActionBody body;

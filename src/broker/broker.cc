@@ -12,6 +12,7 @@ Broker::Broker(Options options)
     : options_(std::move(options)),
       stages_(options_.metrics.part<StageTimes>()),
       egress_(options_.egress_bytes_max),
+      ingress_(options_.ingress_bytes_max),
       epochs_(options_.core_of_cell.size()),
       cell_states_(options_.core_of_cell.size()) {}
 
@@ -38,7 +39,10 @@ void Broker::submit(base::CellId cell, ReplyTo from, CellRequest request) {
   CHECK(cell.value < options_.core_of_cell.size(), "a request for a cell that does not exist");
   const base::CoreId core = options_.core_of_cell[cell.value];
   AppendRequest* append = std::get_if<AppendRequest>(&request);
-  if (append != nullptr) append->asked_at = options_.loop.now();
+  if (append != nullptr) {
+    append->asked_at = options_.loop.now();
+    ingress_.submitted(append->batch().size());
+  }
   if (core == options_.loop.core()) return execute(cell, from, std::move(request));
   // The frame that the bytes lie in does not live until the other core reads them.
   if (append != nullptr && append->owned.empty())
@@ -97,6 +101,8 @@ void Broker::dispatch() {
 
 void Broker::bring(std::vector<Action> actions, base::MonoTime released_at) {
   for (Action& action : actions) {
+    const auto* append = std::get_if<AppendDone>(&action.body);
+    if (append != nullptr && ingress_.answered(append->request_bytes)) tell_sessions_pressure();
     const auto found = sessions_.find(action.to.session.number);
     if (found != sessions_.end()) found->second->on_action(std::move(action));  // else: it left meanwhile
   }
@@ -123,6 +129,10 @@ void Broker::set_pressure(base::CellId cell, bool pressured, bool full) {
   pressured_cells_ += static_cast<size_t>(pressured) - static_cast<size_t>(state.pressured);
   full_cells_ += static_cast<size_t>(full) - static_cast<size_t>(state.full);
   state = {pressured, full};
+  tell_sessions_pressure();
+}
+
+void Broker::tell_sessions_pressure() {
   std::vector<uint64_t> numbers;  // a session may leave while it is told
   for (const auto& [number, session] : sessions_) numbers.push_back(number);
   for (uint64_t number : numbers)

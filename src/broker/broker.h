@@ -16,6 +16,7 @@
 #include "broker/catalog/catalog.h"
 #include "broker/egress.h"
 #include "broker/encoding.h"
+#include "broker/ingress.h"
 #include "broker/session.h"
 #include "broker/stages.h"
 #include "io/loop.h"
@@ -34,7 +35,8 @@ class Broker {
     std::vector<base::CoreId> core_of_cell;  // by cell number
     // The brokers of all cores, by core number; filled before any loop runs, then constant.
     const std::vector<Broker*>& all;
-    size_t egress_bytes_max = 256 * base::limits::kMiB;       // of this core
+    size_t egress_bytes_max = 256 * base::limits::kMiB;  // of this core
+    size_t ingress_bytes_max = 64 * base::limits::kMiB;  // likewise: appends its sessions submitted, not yet answered
     base::Duration slow_operation = std::chrono::seconds(1);  // sessions log what takes longer
   };
   explicit Broker(Options options);
@@ -51,10 +53,11 @@ class Broker {
   size_t cell_count() const { return options_.core_of_cell.size(); }
   // The epoch readers of a partition in this cell see; 0 while the cell is closed.
   base::Epoch epoch_of(base::CellId cell) const { return epochs_[cell.value]; }
-  // Sessions that publish stop reading while true.
-  bool under_pressure() const { return pressured_cells_ > 0; }
+  // While true, sessions that publish take no further request; they ask before each.
+  bool under_pressure() const { return pressured_cells_ > 0 || ingress_.is_exhausted(); }
   bool disk_full() const { return full_cells_ > 0; }
   EgressBudget& egress() { return egress_; }
+  const IngressBudget& ingress() const { return ingress_; }
   io::Loop& loop() { return options_.loop; }
   base::Registry& metrics() { return options_.metrics; }
   StageTimes& stages() { return stages_; }
@@ -88,11 +91,13 @@ class Broker {
   void execute(base::CellId cell, ReplyTo from, CellRequest request);
   void dispatch();
   void set_pressure(base::CellId cell, bool pressured, bool full);
+  void tell_sessions_pressure();
   void bring(std::vector<Action> actions, base::MonoTime released_at);
 
   Options options_;
   StageTimes& stages_;
   EgressBudget egress_;
+  IngressBudget ingress_;
   Catalog catalog_;
   std::unordered_map<uint64_t, Session*> sessions_;
   uint64_t next_session_ = 1;

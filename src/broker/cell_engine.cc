@@ -43,8 +43,9 @@ CellEngine::CellEngine(Broker& broker, Options options)
     : broker_(broker),
       cell_(with_sync_time(std::move(options.cell), broker), *this),
       metrics_(broker.metrics(), cell_.id()),
-      groups_(*this, options.groups, std::move(options.new_id)),
-      parked_bytes_max_(cell_.options().undurable_bytes_max / 2) {
+      group_defaults_(options.groups),
+      groups_(*this, *this, options.groups, std::move(options.new_id)),
+      retention_(std::move(options.retention)) {
   metrics_.undurable_limit.set(static_cast<int64_t>(cell_.options().undurable_bytes_max));
 }
 
@@ -65,6 +66,7 @@ base::Result<storage::RecoveryReport> CellEngine::open() {
   groups_.limit_mutations(cell_.wal().part_bytes_max() - 4 * base::limits::kKiB);
   groups_.start(broker_.loop().now(), broker_.loop().wall_now());
   arm_groups();
+  if (retention_) arm_retention();
   return report;
 }
 
@@ -78,7 +80,8 @@ void CellEngine::execute(ReplyTo from, CellRequest request) {
 // The cell did not open: what it holds is unknown, so nothing is said to be there or not to be.
 void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
   const auto closed = [] { return base::fail(base::ErrorCode::kIo, "the cell is closed"); };
-  if (std::holds_alternative<AppendRequest>(request)) broker_.emit({from, AppendDone{.base_offset = closed()}});
+  if (const auto* append = std::get_if<AppendRequest>(&request))
+    broker_.emit({from, AppendDone{.base_offset = closed(), .request_bytes = append->batch().size()}});
   if (const auto* read = std::get_if<ReadRequest>(&request)) {
     ReadDone done;
     done.items.resize(read->items.size(), {.error = base::ErrorCode::kIo});
@@ -88,8 +91,15 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
     broker_.emit({from, FindOffsetDone{.offset = closed(), .time = {-1}}});
   if (std::holds_alternative<FindEpochRequest>(request)) broker_.emit({from, FindEpochDone{.epoch = closed()}});
   if (std::holds_alternative<TrimRequest>(request)) broker_.emit({from, TrimDone{closed()}});
+  if (const auto* stats = std::get_if<PartitionStatsRequest>(&request)) {
+    PartitionStatsDone done;
+    done.items.resize(stats->partitions.size(), {.error = base::ErrorCode::kIo});
+    broker_.emit({from, std::move(done)});
+  }
+  if (std::holds_alternative<WritersRequest>(request)) broker_.emit({from, WritersDone{closed()}});
   if (std::holds_alternative<AttachRequest>(request)) broker_.emit({from, AttachDone{closed()}});
   if (std::holds_alternative<DetachRequest>(request)) broker_.emit({from, DetachDone{}});
+  if (std::holds_alternative<SettleRequest>(request)) broker_.emit({from, SettleDone{closed()}});
   if (std::holds_alternative<AcquireRequest>(request)) broker_.emit({from, AcquireDone{.run = closed()}});
   if (std::holds_alternative<PurgeRequest>(request)) broker_.emit({from, PurgeDone{closed()}});
   if (std::holds_alternative<QueueStatsRequest>(request)) broker_.emit({from, QueueStatsDone{.result = closed()}});
@@ -99,34 +109,23 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
 void CellEngine::on(ReplyTo from, AppendRequest& request) {
   arm_turn_end();
   // Never past one that waits: a writer's batches keep their order.
-  if (parked_.empty() && try_append(from, request)) return;
-  if (park(from, request)) return;
-  metrics_.refused.add();
-  reply(from, AppendDone{.base_offset = base::fail(base::ErrorCode::kOverloaded, "more waits than memory allows")},
-        kCommittedAlready);
+  if (!parked_.empty() || !try_append(from, request)) park(from, request);
 }
 
-// Producers stop when they are told of pressure; what is on its way by then waits here, within bounds.
-bool CellEngine::park(ReplyTo from, AppendRequest& request) {
-  const size_t bytes = request.owned.empty() ? request.bytes.size() : request.owned.size();
-  if (parked_bytes_ + bytes > parked_bytes_max_) return false;
+// Producers stop when they are told of pressure; what is on its way by then waits here.
+void CellEngine::park(ReplyTo from, AppendRequest& request) {
   if (request.owned.empty()) request.owned = base::Slice::copy_of(std::exchange(request.bytes, {}));
-  parked_bytes_ += bytes;
   parked_.push_back({from, std::move(request)});
-  return true;
 }
 
 void CellEngine::append_parked() {
-  while (!parked_.empty() && try_append(parked_.front().from, parked_.front().request)) {
-    parked_bytes_ -= parked_.front().request.owned.size();
-    parked_.pop_front();
-  }
+  while (!parked_.empty() && try_append(parked_.front().from, parked_.front().request)) parked_.pop_front();
 }
 
 // False: the cell has no room now and will have soon; nothing happened.
 bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
   Partition* partition = cell_.find(request.partition);
-  AppendDone done{.base_offset = no_such_partition()};
+  AppendDone done{.base_offset = no_such_partition(), .request_bytes = request.batch().size()};
   if (failed() || partition == nullptr) {
     if (failed()) done.base_offset = base::fail(base::ErrorCode::kIo, "the cell is closed");
     reply(from, std::move(done), kCommittedAlready);
@@ -153,7 +152,7 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
                                 .place = {}};
   if (const Encoding* encoding = broker_.encodings().find(request.encoding))
     info.place = [encoding](base::MutView head, Offset base, base::Epoch epoch) { encoding->place(head, base, epoch); };
-  const auto appended = cell_.append(*partition, info, request.owned.empty() ? request.bytes : request.owned.view());
+  const auto appended = cell_.append(*partition, info, request.batch());
   if (!appended) {
     if (appended.error().code == base::ErrorCode::kOverloaded) return false;
     metrics_.refused.add();
@@ -192,7 +191,9 @@ void CellEngine::on(ReplyTo from, GroupRequest& request) {
     void operator()(const LeaveRequest& r) { groups.leave(from, r, now, wall); }
     void operator()(const CommitRequest& r) { groups.commit(from, r, now, wall); }
     void operator()(const FetchCursorsRequest& r) { groups.fetch_cursors(from, r); }
+    void operator()(const ReconcileRequest& r) { groups.reconcile(from, r, now, wall); }
     void operator()(const DescribeGroupsRequest& r) { groups.describe(from, r); }
+    void operator()(const DescribeManagedRequest& r) { groups.describe_managed(from, r); }
     void operator()(const ListGroupsRequest& r) { groups.list(from, r); }
     void operator()(const DeleteGroupsRequest& r) { groups.remove(from, r); }
     void operator()(const DeleteCursorsRequest& r) { groups.delete_cursors(from, r); }
@@ -277,7 +278,9 @@ bool turn_into_failure(ActionBody& body, const base::Error& error) {
   };
   if (auto* done = std::get_if<AppendDone>(&body)) return fail(done->base_offset);
   if (auto* done = std::get_if<TrimDone>(&body)) return fail(done->log_start);
+  if (auto* done = std::get_if<WritersDone>(&body)) return fail(done->writers);
   if (auto* done = std::get_if<AttachDone>(&body)) return fail(done->result);
+  if (auto* done = std::get_if<SettleDone>(&body)) return fail(done->result);
   if (auto* done = std::get_if<AcquireDone>(&body)) return fail(done->run);
   if (auto* done = std::get_if<PurgeDone>(&body)) return fail(done->count);
   if (auto* done = std::get_if<QueueStatsDone>(&body)) return fail(done->result);
@@ -301,8 +304,8 @@ void CellEngine::on_cell_failed(const base::Error& error) {
   const base::Error unknown{base::ErrorCode::kIo, error.text};
   for (Gated& gated : std::exchange(gated_, {})) refuse(std::move(gated.what), unknown);
   for (ParkedAppend& parked : std::exchange(parked_, {}))
-    broker_.emit({parked.from, AppendDone{.base_offset = std::unexpected(unknown)}});
-  parked_bytes_ = 0;
+    broker_.emit({parked.from,
+                  AppendDone{.base_offset = std::unexpected(unknown), .request_bytes = parked.request.batch().size()}});
   update_pressure();
 }
 

@@ -17,6 +17,7 @@
 #include "broker/groups/config.h"
 #include "broker/groups/group_table.h"
 #include "broker/groups/output.h"
+#include "broker/retention.h"
 #include "broker/watches.h"
 #include "storage/cell.h"
 
@@ -30,12 +31,14 @@ inline std::unexpected<base::Error> no_such_partition() {
 
 // The members are defined in cell_engine.cc (requests, groups, the gate, turns), cell_reads.cc, cell_queues.cc and
 // cell_state.cc.
-class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput {
+class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput, public StreamDirectory {
  public:
   struct Options {
     storage::Cell::Options cell;
     GroupConfig groups;
     std::function<base::Uuid()> new_id;
+    // What a stream keeps; asked every few seconds, so that a changed setting acts. Empty: everything.
+    std::function<RetentionPolicy(const StreamRecord&)> retention = {};
   };
   CellEngine(Broker& broker, Options options);
   ~CellEngine() override;
@@ -78,7 +81,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   };
 
   void on(ReplyTo from, AppendRequest& request);
-  bool park(ReplyTo from, AppendRequest& request);
+  void park(ReplyTo from, AppendRequest& request);
   bool try_append(ReplyTo from, AppendRequest& request);
   void append_parked();
   void on(ReplyTo from, ReadRequest& request);
@@ -86,6 +89,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, FindOffsetRequest& request);
   void on(ReplyTo from, FindEpochRequest& request);
   void on(ReplyTo from, TrimRequest& request);
+  void on(ReplyTo from, PartitionStatsRequest& request);
+  void on(ReplyTo from, WritersRequest& request);
   void on(ReplyTo from, AttachRequest& request);
   void on(ReplyTo from, DetachRequest& request);
   void on(ReplyTo from, CreditRequest& request);
@@ -96,13 +101,16 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, QueueStatsRequest& request);
   void on(ReplyTo from, GroupRequest& request);
 
-  ReadDone::Item plan_read(const ReadRequest::Item& item, size_t& bytes_left, ReadOp& op, size_t index);
+  ReadDone::Item plan_read(const ReadRequest& request, size_t index, size_t& bytes_left, ReadOp& op);
   void start_loads(const std::shared_ptr<ReadOp>& op);
   Queue* find_queue(const base::PartitionKey& key);
   Queue& queue_for(const base::PartitionKey& key);
   void make_partitions(const StreamRecord& record);
   void drop_partition(const base::PartitionKey& key);
   void report_dropped(const base::Uuid& stream);
+  void arm_retention();
+  void retain(std::vector<base::PartitionKey> left);
+  void retain(storage::Partition& partition);
   void arm_turn_end();
   void arm_groups();
   void update_pressure();
@@ -135,20 +143,24 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void pool_freed(Pool& pool, uint32_t count) override;
   base::Lsn log(base::View mutation) override;
   void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
+  // StreamDirectory
+  std::optional<Entry> find_stream(std::string_view name) const override;
+  void each_stream(const std::function<void(std::string_view name, const Entry&)>& visit) const override;
 
   Broker& broker_;
   storage::Cell cell_;
   Metrics metrics_;
   uint64_t wal_bytes_counted_ = 0, wal_syncs_counted_ = 0;
+  const GroupConfig group_defaults_;  // where the broker's settings do not say
   GroupTable groups_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
   std::vector<base::PartitionKey> to_pump_;
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
+  std::function<RetentionPolicy(const StreamRecord&)> retention_;
   Watches watches_;
-  std::deque<Gated> gated_;          // ascending
-  std::deque<ParkedAppend> parked_;  // what producers had sent before they were told to stop; in order
-  size_t parked_bytes_ = 0;
-  const size_t parked_bytes_max_;
+  std::deque<Gated> gated_;  // ascending
+  // What producers had sent before they were told to stop, in order. Bounded by the cores' IngressBudgets.
+  std::deque<ParkedAppend> parked_;
   bool opened_ = false;
   bool someone_waits_ = false;  // for what this turn staged; a confirmation that acks are durable can wait a moment
   bool turn_end_armed_ = false;

@@ -1,5 +1,6 @@
 #include "broker/cell_engine.h"
 
+#include <array>
 #include <set>
 
 #include "broker/engine_test_kit.h"
@@ -73,7 +74,9 @@ TEST_CASE("queue_entries_are_delivered_settled_and_never_come_back_not_even_afte
   const Token consumer = kit.send(key, AttachRequest{.queue = key, .credit = 4});
   for (int i = 0; i < 3; ++i) kit.ask<AppendDone>(key, kit.batch(key, "abcd", 2));
   CHECK(offsets_of(kit.session->all<Deliveries>(consumer)) == std::vector<int64_t>{0, 1, 2, 3});
-  kit.ask<SettleDone>(key, SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
+  kit.ask<SettleDone>(
+      key,
+      SettleRequest{.queue = key, .ranges = {{Offset(0), Offset(1)}, {Offset(3), Offset(3)}}, .consumer = consumer});
   kit.crash();
   const Token again = kit.send(key, AttachRequest{.queue = key});
   kit.settle();
@@ -131,6 +134,47 @@ TEST_CASE("a_very_fragmented_purge_fits_its_mutations") {
   CHECK(kit.ask<QueueStatsDone>(key, QueueStatsRequest{key}).ready == kEntries / 2);
 }
 
+TEST_CASE("appends_beyond_what_the_disk_takes_wait_in_order_and_none_is_refused_whichever_core_they_come_from") {
+  constexpr size_t kBytes = 300'000, kIngressBytes = 4 * base::limits::kMiB;
+  EngineKit kit(2, 1, kIngressBytes);
+  const auto key = make(kit, "s", StreamKind::kStream);
+  std::array<RecordingSession, 2> sessions;
+  for (size_t core = 0; core < 2; ++core) sessions[core].id = kit.brokers[core]->add_session(sessions[core]);
+  const base::CellId cell = kit.brokers[0]->catalog().find("s")->partitions[0];
+  uint64_t submitted = 0, offset = 0;
+  for (int round = 0; round < 20; ++round) {
+    for (size_t core = 0; core < 2; ++core) {
+      Broker& broker = *kit.brokers[core];
+      for (; !broker.under_pressure(); ++submitted)  // as a session does
+        broker.submit(cell, {sessions[core].id, Token{submitted}}, kit.batch(key, std::string(kBytes, 'x')));
+      CHECK(broker.ingress().used_bytes() <= kIngressBytes + kBytes);
+    }
+    kit.settle();
+    for (RecordingSession& session : sessions) {
+      CHECK(session.pressure_changes > 0);
+      for (const Action& action : session.actions) {
+        REQUIRE(std::get<AppendDone>(action.body).base_offset);
+        ++offset;
+      }
+      session.actions.clear();
+    }
+    CHECK(offset == submitted);
+    for (const auto& broker : kit.brokers) CHECK(broker->ingress().used_bytes() == 0);
+  }
+}
+
+TEST_CASE("a_batch_longer_than_the_ready_files_waits_for_more_and_what_comes_behind_it_keeps_its_place") {
+  EngineKit kit;
+  const auto key = make(kit, "s", StreamKind::kStream);
+  const std::string text(20 * base::limits::kMiB, 'L');
+  const Token large = kit.send(key, kit.batch(key, text)), small = kit.send(key, kit.batch(key, "small"));
+  kit.world.run_for(std::chrono::seconds(10));
+  REQUIRE(kit.session->all<AppendDone>(large).size() == 1);
+  CHECK(kit.session->all<AppendDone>(large)[0].base_offset == Offset(0));
+  REQUIRE(kit.session->all<AppendDone>(small).size() == 1);
+  CHECK(kit.session->all<AppendDone>(small)[0].base_offset == Offset(1));
+}
+
 TEST_CASE("a_queue_is_not_trimmed_from_outside") {
   EngineKit kit;
   const auto key = make(kit, "q", StreamKind::kQueue);
@@ -156,6 +200,28 @@ TEST_CASE("after_a_failed_sync_appends_are_refused_and_reads_go_on") {
   CHECK(kit.ask<ReadDone>(key, read_from(key, 0)).items[0].batches.size() == 1);
 }
 
+TEST_CASE("what_is_settled_while_or_after_the_cell_stops_is_answered_but_never_as_done") {
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  kit.ask<AppendDone>(key, kit.batch(key, "abcd", 4));
+  const Token consumer = kit.send(key, AttachRequest{.queue = key});
+  kit.settle();
+  REQUIRE(offsets_of(kit.session->all<Deliveries>(consumer)).size() == 4);
+  const auto settle = [&](int64_t offset, SettleRequest::Outcome outcome = SettleRequest::Outcome::kDone) {
+    return kit
+        .ask<SettleDone>(
+            key,
+            SettleRequest{
+                .queue = key, .outcome = outcome, .ranges = {{Offset(offset), Offset(offset)}}, .consumer = consumer})
+        .result;
+  };
+  CHECK(settle(0));
+  kit.disk.faults.sync_error = 1;
+  CHECK(settle(1).error().code == ErrorCode::kIo);  // while it is written
+  kit.disk.faults.sync_error = 0;
+  CHECK(settle(2).error().code == ErrorCode::kIo);  // afterwards
+}
+
 TEST_CASE("a_cell_that_does_not_open_answers_and_the_others_go_on") {
   EngineKit kit(2);
   const auto done = kit.create("s", 2);
@@ -174,6 +240,8 @@ TEST_CASE("a_cell_that_does_not_open_answers_and_the_others_go_on") {
     CHECK(read.items[0].error.has_value() == closed);
     CHECK(kit.ask<TrimDone>(key, TrimRequest{key, Offset(1)}).log_start.has_value() == !closed);
     CHECK(kit.ask<AttachDone>(key, AttachRequest{.queue = key}).result.has_value() == false);
+    CHECK(kit.ask<SettleDone>(key, SettleRequest{.queue = key, .ranges = {}, .consumer = {}}).result.has_value() ==
+          !closed);
   }
   kit.brokers[0]->submit(base::CellId(0), {kit.session->id, Token{1000}}, GroupRequest{HeartbeatRequest{}});
   kit.settle();

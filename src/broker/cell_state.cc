@@ -7,6 +7,9 @@
 namespace polylog::broker {
 namespace {
 
+constexpr auto kRetentionInterval = std::chrono::seconds(5);  // acts within this of being due
+constexpr size_t kRetentionPartitionsPerTurn = 256;
+
 constexpr char kQueueName = 'q', kGroupName = 'g';  // first byte of a checkpoint object's name
 
 std::string name_of_queue(const base::PartitionKey& key) {
@@ -26,6 +29,7 @@ void CellEngine::make_partitions(const StreamRecord& record) {
   for (uint32_t i = 0; i < record.partitions.size(); ++i) {
     if (record.partitions[i] != cell_.id()) continue;
     Partition& partition = cell_.find_or_make(record.key(i), !record.durable || record.exclusive_owner.has_value());
+    partition.set_moves_to_segments(record.kind == StreamKind::kStream);
     if (record.kind == StreamKind::kQueue) queue_for(record.key(i)).set_partition(partition);
   }
 }
@@ -52,7 +56,12 @@ void CellEngine::report_dropped(const base::Uuid& stream) {
 
 void CellEngine::apply_catalog(const CatalogDelta& delta) {
   if (!opened_) return;
+  if (delta.what == CatalogDelta::What::kSettings) {
+    groups_.configure(with_settings(group_defaults_, delta.settings->values));
+    return;
+  }
   const StreamRecord& record = *delta.record;
+  if (record.kind == StreamKind::kStream) groups_.streams_changed();
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));
@@ -67,12 +76,59 @@ void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {
   report_dropped(stream);
 }
 
+// --- retention
+
+void CellEngine::arm_retention() {
+  broker_.loop().call_at(broker_.loop().now() + kRetentionInterval, [this] {
+    if (!failed()) retain(cell_.keys());
+  });
+}
+
+// Some hundreds of partitions a turn, so that none grows long.
+void CellEngine::retain(std::vector<base::PartitionKey> left) {
+  for (size_t i = 0; i < kRetentionPartitionsPerTurn && !left.empty(); ++i) {
+    if (Partition* partition = cell_.find(left.back())) retain(*partition);
+    left.pop_back();
+  }
+  if (left.empty()) return arm_retention();
+  broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left)]() mutable { retain(std::move(left)); });
+}
+
+void CellEngine::retain(Partition& partition) {
+  if (partition.start() == partition.committed() || queues_.contains(partition.key())) return;
+  const auto record = broker_.catalog().find(partition.key().stream);
+  if (!record) return;
+  const base::Offset from = retained_from(partition, retention_(*record), cell_.now());
+  if (from <= partition.start()) return;
+  cell_.trim(partition, from);
+  cell_.release_soon();
+  arm_turn_end();
+}
+
 void CellEngine::session_closed(SessionId session) {
   watches_.remove_session(session);
   for (auto& [key, queue] : queues_) queue->session_closed(session);
   pools_.erase(session);
   groups_.session_closed(session, broker_.loop().now(), cell_.now());
   arm_groups();
+}
+
+namespace {
+StreamDirectory::Entry entry_of(const StreamRecord& record) {
+  return {record.id, static_cast<uint32_t>(record.partitions.size())};
+}
+}  // namespace
+
+std::optional<StreamDirectory::Entry> CellEngine::find_stream(std::string_view name) const {
+  const Catalog::Record record = broker_.catalog().find(name);
+  if (record == nullptr || record->kind != StreamKind::kStream) return std::nullopt;
+  return entry_of(*record);
+}
+
+void CellEngine::each_stream(const std::function<void(std::string_view name, const Entry&)>& visit) const {
+  for (const Catalog::Record& record : broker_.catalog().all()) {
+    if (record->kind == StreamKind::kStream) visit(record->name, entry_of(*record));
+  }
 }
 
 // --- replay and checkpoints

@@ -17,6 +17,7 @@ namespace polylog::broker {
 
 struct RecordingSession final : Session {
   void on_action(Action action) override { actions.push_back(std::move(action)); }
+  void on_pressure() override { ++pressure_changes; }
   template <typename T>
   std::vector<T> all(Token token) const {
     std::vector<T> found;
@@ -25,11 +26,15 @@ struct RecordingSession final : Session {
     return found;
   }
   std::vector<Action> actions;
+  int pressure_changes = 0;
   SessionId id;
 };
 
 struct EngineKit {
-  explicit EngineKit(size_t cores = 1, uint64_t seed = 1) : world({.seed = seed, .cores = cores}), disk(seed) { open(); }
+  explicit EngineKit(size_t cores = 1, uint64_t seed = 1, size_t ingress_bytes_max = 64 * base::limits::kMiB)
+      : world({.seed = seed, .cores = cores}), disk(seed), ingress_bytes(ingress_bytes_max) {
+    open();
+  }
   ~EngineKit() { close(); }
 
   void open() {
@@ -40,7 +45,8 @@ struct EngineKit {
                                                                  .encodings = encodings,
                                                                  .metrics = metrics,
                                                                  .core_of_cell = core_of_cell,
-                                                                 .all = all}));
+                                                                 .all = all,
+                                                                 .ingress_bytes_max = ingress_bytes}));
     for (auto& broker : brokers) all.push_back(broker.get());
     store = std::make_unique<storage::LocalMetaStore>(world.loop(0), disk, "/meta");
     REQUIRE(store->open());
@@ -53,7 +59,8 @@ struct EngineKit {
                                                     .wal_file_bytes = base::limits::kWalFileBytesMin,
                                                     .reserve_bytes = 2 * base::limits::kMiB},
                                            .groups = {},
-                                           .new_id = [this] { return new_id(); }});
+                                           .new_id = [this] { return new_id(); },
+                                           .retention = retention});
       opened.push_back(engine->open().has_value());
       brokers[i]->add_cell(base::CellId(i), std::move(engine));
     }
@@ -124,7 +131,9 @@ struct EngineKit {
 
   io::SimWorld world;
   io::SimDisk disk;
+  const size_t ingress_bytes;
   EncodingRegistry encodings;
+  std::function<RetentionPolicy(const StreamRecord&)> retention;  // from the next open() on
   base::Registry metrics;
   std::vector<Broker*> all;
   std::vector<std::unique_ptr<Broker>> brokers;

@@ -1,5 +1,6 @@
 #include "io/connection.h"
 
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -19,6 +20,7 @@ using std::chrono::seconds;
 
 constexpr size_t kReadBytesPerTurnMax = 1 * limits::kMiB;  // so that one busy peer does not starve the others
 constexpr size_t kPiecesPerSendMax = 64;
+constexpr size_t kFileBytesPerSendMax = 1 * limits::kMiB;  // a slow disk holds the core up no longer than this takes
 constexpr base::Duration kFlushMax = seconds(5);
 constexpr base::Duration kLingerMax = seconds(1);
 constexpr base::Duration kStalledWriteMax = seconds(30);
@@ -66,6 +68,12 @@ class TcpConnection final : public Connection, public Resident {
 
   void flush();
   bool send_once();
+  struct Sent {
+    ssize_t bytes;  // as the system call returned
+    size_t wanted;
+  };
+  Sent send_from_memory();
+  Sent send_from_file(const FileSpan& span);
   void note_drained();
   void start_linger();
 
@@ -304,6 +312,30 @@ void TcpConnection::flush() {
 
 // False: the socket takes no more now (or failed).
 bool TcpConnection::send_once() {
+  const std::optional<FileSpan> span = out_.next_span();
+  const auto [sent, wanted] = span ? send_from_file(*span) : send_from_memory();
+  if (sent < 0) {
+    if (errno == EINTR) return true;
+    if (errno != EAGAIN) fail(errno == EPIPE || errno == ECONNRESET ? "reset by the peer" : "write failed");
+    return false;
+  }
+  if (sent == 0 && wanted > 0) {  // the file is shorter than its index says: what was promised cannot be sent
+    fail("a file ended early");
+    return false;
+  }
+  out_.sent(static_cast<size_t>(sent));
+  if (traffic_ != nullptr) traffic_->sent_bytes.add(static_cast<size_t>(sent));
+  if (state_ == State::kOpen && deadline_ != kNever) deadline_ = core_.now() + kStalledWriteMax;  // progress
+  return static_cast<size_t>(sent) == wanted;
+}
+
+TcpConnection::Sent TcpConnection::send_from_file(const FileSpan& span) {
+  auto offset = static_cast<off_t>(span.offset);
+  const size_t wanted = std::min<size_t>(span.bytes, kFileBytesPerSendMax);
+  return {sendfile(socket_.native_handle(), span.file->descriptor(), &offset, wanted), wanted};
+}
+
+TcpConnection::Sent TcpConnection::send_from_memory() {
   thread_local std::vector<base::View> pieces;  // scratch, empty between calls
   iovec vectors[kPiecesPerSendMax];
   const size_t bytes = out_.gather(pieces, kPiecesPerSendMax);
@@ -313,16 +345,9 @@ bool TcpConnection::send_once() {
   msghdr message{};
   message.msg_iov = vectors;
   message.msg_iovlen = pieces.size();
-  const ssize_t sent = sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent < 0) {
-    if (errno == EINTR) return true;
-    if (errno != EAGAIN) fail(errno == EPIPE || errno == ECONNRESET ? "reset by the peer" : "write failed");
-    return false;
-  }
-  out_.sent(static_cast<size_t>(sent));
-  if (traffic_ != nullptr) traffic_->sent_bytes.add(static_cast<size_t>(sent));
-  if (state_ == State::kOpen && deadline_ != kNever) deadline_ = core_.now() + kStalledWriteMax;  // progress
-  return static_cast<size_t>(sent) == bytes;
+  // What a span follows is held back for it: its head and its bytes leave together.
+  const int more = bytes < out_.queued_bytes() ? MSG_MORE : 0;
+  return {sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT | more), bytes};
 }
 
 void TcpConnection::note_drained() {

@@ -2,7 +2,8 @@
 // shims can sit underneath), io/sim/sim_disk.h with a memory image that can lose, tear and corrupt what was not synced.
 //
 // All calls block: call them from a Worker or at start-up, never on a loop. A File may be used by one thread at a time for
-// writing, by any number for reading. Errors: kDiskFull (ENOSPC, EDQUOT), kNotFound (ENOENT), kInUse (locked), kIo.
+// writing, by any number for reading. Errors: kDiskFull (ENOSPC, EDQUOT), kNotFound (ENOENT), kInUse (locked), kOverloaded
+// (no descriptor left: may pass), kIo.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +23,25 @@ class File {
   // Reads exactly out.size() bytes; a shorter file is kIo ("short read").
   virtual base::Result<> read_at(base::MutView out, uint64_t offset) = 0;
   virtual base::Result<> write_at(std::span<const base::View> pieces, uint64_t offset) = 0;
-  virtual base::Result<> sync_data() = 0;  // fdatasync: durable when it returns. After an error the file is not to be trusted.
+  virtual base::Result<>
+  sync_data() = 0;  // fdatasync: durable when it returns. After an error the file is not to be trusted.
   virtual base::Result<uint64_t> size() = 0;
   virtual base::Result<> truncate(uint64_t size) = 0;
   // Writes zeros up to `size`, in small steps with pauses: who syncs other files of the disk meanwhile hardly notices.
   virtual base::Result<> fill_with_zeros(uint64_t size) = 0;
   // Makes the file at least `size` bytes long with blocks reserved on disk: later writes within it need no space.
   virtual base::Result<> allocate(uint64_t size) = 0;
+  // Asks the system to have these bytes at hand soon. Only a hint: no error, nothing to wait for.
+  virtual void prefetch(uint64_t /*offset*/, uint64_t /*bytes*/) {}
+  // For io's sockets: the descriptor to send from, or -1 where there is none.
+  virtual int descriptor() const { return -1; }
+};
+
+// Bytes of a file, to be sent without passing through memory of ours. Keeps the file open. Empty: bytes is 0.
+struct FileSpan {
+  std::shared_ptr<File> file;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
 };
 
 enum class OpenMode {
@@ -44,7 +57,8 @@ class Disk {
   virtual base::Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   virtual base::Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
   virtual base::Result<> make_directory(const std::string& path) = 0;  // and its parents, durably; existing is fine
-  virtual base::Result<> rename(const std::string& from, const std::string& to) = 0;      // atomic; durable after sync_directory
+  virtual base::Result<> rename(const std::string& from,
+                                const std::string& to) = 0;  // atomic; durable after sync_directory
   virtual base::Result<> remove(const std::string& path) = 0;
   virtual base::Result<> sync_directory(const std::string& path) = 0;
   struct Space {

@@ -34,6 +34,7 @@ std::unexpected<base::Error> fail(std::string_view what, const std::string& path
   if (error == ENOSPC || error == EDQUOT) code = ErrorCode::kDiskFull;
   if (error == ENOENT) code = ErrorCode::kNotFound;
   if (error == EWOULDBLOCK) code = ErrorCode::kInUse;
+  if (error == EMFILE || error == ENFILE) code = ErrorCode::kOverloaded;
   return base::fail(code, std::string(what) + " " + path + ": " + std::strerror(error));
 }
 
@@ -69,8 +70,7 @@ class PosixFile final : public File {
 
   Result<> read_at(base::MutView out, uint64_t offset) override {
     while (!out.empty()) {
-      const ssize_t got =
-          uninterrupted([&] { return pread(fd_, out.data(), out.size(), static_cast<off_t>(offset)); });
+      const ssize_t got = uninterrupted([&] { return pread(fd_, out.data(), out.size(), static_cast<off_t>(offset)); });
       if (got < 0) return fail("cannot read", path_, errno);
       if (got == 0) {
         return base::fail(ErrorCode::kIo, "short read of " + path_ + ": " + std::to_string(out.size()) +
@@ -145,6 +145,12 @@ class PosixFile final : public File {
     if (error != 0) return fail("cannot allocate", path_, error);
     return {};
   }
+
+  void prefetch(uint64_t offset, uint64_t bytes) override {
+    std::ignore = posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+  }
+
+  int descriptor() const override { return fd_; }
 
  private:
   Result<> write_direct(std::span<const base::View> pieces, uint64_t offset) {

@@ -1,6 +1,7 @@
 #include "io/posix_disk.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -45,6 +46,21 @@ TEST_CASE("what_is_written_in_many_pieces_is_read_back") {
   CHECK(past.error().code == ErrorCode::kIo);
   REQUIRE(file->truncate(10));
   CHECK(*file->size() == 10);
+}
+
+TEST_CASE("a_lack_of_descriptors_is_told_apart_from_an_error_of_the_disk") {
+  const TemporaryDirectory directory;
+  PosixDisk disk;
+  rlimit files{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = files.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto opened = disk.open(directory.path + "/a", OpenMode::kCreate);
+  const auto synced = disk.sync_directory(directory.path);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
+  CHECK(opened.error().code == ErrorCode::kOverloaded);
+  CHECK(synced.error().code == ErrorCode::kOverloaded);
+  CHECK(disk.open(directory.path + "/a", OpenMode::kCreate));
 }
 
 TEST_CASE("names_are_listed_renamed_and_removed") {

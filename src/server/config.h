@@ -47,6 +47,8 @@ struct Config {
     uint64_t wal_file_bytes = 0;  // auto
     uint64_t reserve_bytes = base::limits::kReserveBytesDefault;
     uint32_t cells = 0;  // auto: one a core; counts only when the data directory is created
+    uint32_t wal_keep_files = 4;
+    uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;  // of one cell
   } storage = {};
 
   struct Kafka {
@@ -55,6 +57,8 @@ struct Config {
     uint32_t message_max_bytes = 1'048'588;  // Kafka's own default; a topic's max.message.bytes goes before it
     uint32_t initial_rebalance_delay_ms = 3'000;
     uint64_t offsets_retention_ms = uint64_t{7} * 24 * 3600 * 1000;
+    uint32_t consumer_session_timeout_ms = 45'000;
+    uint32_t consumer_heartbeat_interval_ms = 5'000;
   } kafka = {};
 
   struct Amqp {

@@ -7,8 +7,11 @@
 #include "base/log.h"
 #include "broker/cell_engine.h"
 #include "protocol/amqp/mapping.h"
+#include "protocol/amqp/queue_lookup.h"
+#include "protocol/kafka/core_shared.h"
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/session.h"
+#include "protocol/kafka/topic_config.h"
 
 namespace polylog::server {
 namespace {
@@ -22,6 +25,20 @@ uint64_t wal_file_bytes_for(const Config& config, const io::Disk::Space& space) 
   uint64_t bytes = config.storage.wal_file_bytes;
   if (bytes == 0) bytes = space.total_bytes / kWalFilesPerDisk;
   return std::clamp<uint64_t>(bytes, kWalFileBytesMin, kWalFileBytesDefault) / kBlockBytes * kBlockBytes;
+}
+
+broker::GroupConfig group_config_of(const Config& config) {
+  broker::GroupConfig groups;
+  groups.initial_rebalance_delay_ms = static_cast<int32_t>(config.kafka.initial_rebalance_delay_ms);
+  groups.cursor_retention_ms = static_cast<int64_t>(config.kafka.offsets_retention_ms);
+  groups.managed_session_timeout_ms = static_cast<int32_t>(config.kafka.consumer_session_timeout_ms);
+  groups.managed_heartbeat_interval_ms = static_cast<int32_t>(config.kafka.consumer_heartbeat_interval_ms);
+  return groups;
+}
+
+// Who made the stream decides what it keeps by default; what was set for it as a topic goes before that.
+broker::RetentionPolicy retention_of(const broker::StreamRecord& record, const kafka::Config& config) {
+  return kafka::retention_of(record, amqp::retention_of(record).value_or(kafka::default_retention(config)));
 }
 
 base::Gauge& failed_gauge(base::Registry& registry, base::CellId cell) {
@@ -65,6 +82,7 @@ base::Result<> Node::open() {
     core_of_cell_.emplace_back(static_cast<uint16_t>(cell % cores_->size()));
   broker_list_.resize(cores_->size());
   const size_t egress_bytes = shares.egress_bytes / cores_->size();
+  const size_t ingress_bytes = shares.ingress_bytes / 2 / cores_->size();
   for (size_t i = 0; i < cores_->size(); ++i) {
     brokers_.push_back(std::make_unique<broker::Broker>(broker::Broker::Options{.loop = cores_->core(i),
                                                                                 .encodings = encodings_,
@@ -72,8 +90,10 @@ base::Result<> Node::open() {
                                                                                 .core_of_cell = core_of_cell_,
                                                                                 .all = broker_list_,
                                                                                 .egress_bytes_max = egress_bytes,
+                                                                                .ingress_bytes_max = ingress_bytes,
                                                                                 .slow_operation = slow_operation()}));
     broker_list_[i] = brokers_.back().get();
+    kafka_cores_.push_back(std::make_shared<kafka::CoreShared>(*broker_list_[i], kafka_));
   }
   TRY(open_cells());
   TRY(open_catalog());
@@ -104,6 +124,8 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
+          .keep_files = config_.storage.wal_keep_files,
+          .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
           .durability =
               config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
@@ -114,9 +136,12 @@ base::Result<> Node::open_cells() {
   for (uint32_t i = 0; i < dir_->cells(); ++i) {
     const base::CellId id(static_cast<uint16_t>(i));
     broker::Broker& home = *broker_list_[core_of_cell_[i].value];
-    broker::CellEngine::Options options{.cell = cell_options(id, space), .groups = {}, .new_id = base::Uuid::random};
-    options.groups.initial_rebalance_delay_ms = static_cast<int32_t>(config_.kafka.initial_rebalance_delay_ms);
-    options.groups.cursor_retention_ms = static_cast<int64_t>(config_.kafka.offsets_retention_ms);
+    kafka::CoreShared& shared = *kafka_cores_[core_of_cell_[i].value];
+    broker::CellEngine::Options options{
+        .cell = cell_options(id, space),
+        .groups = group_config_of(config_),
+        .new_id = base::Uuid::random,
+        .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); }};
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {
@@ -149,7 +174,8 @@ base::Result<> Node::open_catalog() {
 
 io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
   switch (protocol) {
-    case Protocol::kKafka: return [this, &broker] { return kafka::make_session(broker, kafka_); };
+    case Protocol::kKafka:
+      return [shared = kafka_cores_[broker.loop().core().value]] { return kafka::make_session(shared); };
     case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
     case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker.loop(), admin_); };
   }
@@ -181,8 +207,10 @@ base::Result<> Node::listen_all() {
     }
   }
   kafka_.cluster_id = dir_->cluster_id();
+  kafka_.log_dir = config_.data_dir;
   kafka_.auto_create_topics = config_.kafka.auto_create_topics;
   kafka_.num_partitions = static_cast<int32_t>(config_.kafka.num_partitions);
+  kafka_.groups = group_config_of(config_);
   kafka_.message_bytes_max = static_cast<int32_t>(config_.kafka.message_max_bytes);
   const auto advertise = [this](const std::vector<ProtocolAddress>& addresses) {
     for (const ProtocolAddress& address : addresses)

@@ -17,6 +17,7 @@
 #include "io/posix_disk.h"
 #include "protocol/amqp/connection.h"
 #include "protocol/kafka/config.h"
+#include "protocol/kafka/core_shared.h"
 #include "server/admin.h"
 #include "server/config.h"
 #include "server/data_dir.h"
@@ -64,7 +65,8 @@ class Node {
   std::unique_ptr<broker::CatalogService> catalog_;
   std::vector<std::unique_ptr<broker::Broker>> brokers_;
   std::vector<broker::Broker*> broker_list_;
-  std::vector<ProtocolAddress> bound_;                                 // as configured, with real ports
+  std::vector<std::shared_ptr<kafka::CoreShared>> kafka_cores_;  // by core
+  std::vector<ProtocolAddress> bound_;                             // as configured, with real ports
   std::vector<std::vector<std::unique_ptr<io::Listener>>> listeners_;  // by core
   std::atomic<size_t> cells_to_drain_{0};
   std::atomic<bool> draining_{false};

@@ -137,13 +137,13 @@ void NodeMetrics::refresh() {
 void NodeMetrics::refresh_core(size_t core) {
   OfCore& of_core = *cores_[core];
   broker::Broker& broker = *options_.brokers[core];
-  size_t ingress = options_.cores.core(core).input().used_bytes(), tail = 0, state = 0;
+  size_t tail = 0, state = 0;
   broker.for_each_cell([&](broker::CellEngine& engine) {
     if (engine.failed()) return;
-    ingress += engine.cell().wal().undurable_bytes();
     tail += engine.cell().tail_bytes();
     state += engine.cell().memory_only_bytes();
   });
+  const size_t ingress = options_.cores.core(core).input().used_bytes() + broker.ingress().used_bytes();
   of_core.ingress.set(static_cast<int64_t>(ingress));
   of_core.tail.set(static_cast<int64_t>(tail));
   of_core.egress.set(static_cast<int64_t>(broker.egress().used_bytes()));

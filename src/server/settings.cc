@@ -42,6 +42,10 @@ constexpr Setting kSettings[] = {
      "disk space kept for acks, deletes and checkpoints on a full disk; less on a small file system"},
     {"storage.cells", Number32([](Config& c) -> auto& { return c.storage.cells; }), {1, kCellsMax, true},
      "parts that the data is divided into, fixed when the data directory is created; 0: one a core"},
+    {"storage.wal_keep_files", Number32([](Config& c) -> auto& { return c.storage.wal_keep_files; }), {1, 1'000'000},
+     "write-ahead log files of a cell whose contents stay; what is older and still kept moves to segments and packs"},
+    {"storage.pack_bytes_per_second", Number64([](Config& c) -> auto& { return c.storage.pack_bytes_per_second; }), {1 * kMiB, 64 * kGiB},
+     "how fast a cell moves old data at most, unless it falls far behind"},
 
     {"kafka.auto_create_topics", Flag([](Config& c) -> auto& { return c.kafka.auto_create_topics; }), {},
      "create a topic that a client asks for, unless the request forbids it"},
@@ -53,6 +57,10 @@ constexpr Setting kSettings[] = {
      "time that an empty consumer group waits for more members before its first rebalance"},
     {"kafka.offsets_retention_ms", Number64([](Config& c) -> auto& { return c.kafka.offsets_retention_ms; }), {1, kHundredYearsMs},
      "time that committed offsets of a group without members are kept"},
+    {"kafka.consumer_session_timeout_ms", Number32([](Config& c) -> auto& { return c.kafka.consumer_session_timeout_ms; }), {1'000, 1'800'000},
+     "time after which a silent member of a group of the new protocol is out"},
+    {"kafka.consumer_heartbeat_interval_ms", Number32([](Config& c) -> auto& { return c.kafka.consumer_heartbeat_interval_ms; }), {100, 60'000},
+     "time between heartbeats that members of a group of the new protocol are told to keep"},
 
     {"amqp.heartbeat_s", Number16([](Config& c) -> auto& { return c.amqp.heartbeat_s; }), {0, 65'535},
      "heartbeat interval offered to clients; 0: none"},

@@ -13,25 +13,13 @@ namespace {
 
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
 constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what nobody waits for may stay
-constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
-constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
-constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
+constexpr size_t kAppendMutationBytesMax = 128;              // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;  // one to write to, one to lend to a checkpoint
 constexpr size_t kStaleTailEntriesMax = 4096;
+constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
 
 }  // namespace
-
-struct Cell::Round {
-  WalEnd start;
-  std::vector<uint64_t> dead_files;
-  std::vector<base::PartitionKey> partitions;
-  std::vector<std::string> objects;
-  size_t next_partition = 0, next_object = 0;
-  Lsn highest_stamp;
-  std::unique_ptr<CheckpointWriter> writer;
-  std::vector<std::function<void(base::Result<>)>> waiting;
-};
 
 Cell::Cell(Options options, Engine& engine)
     : options_(std::move(options)),
@@ -41,136 +29,31 @@ Cell::Cell(Options options, Engine& engine)
               .directory = options_.directory,
               .file_bytes = options_.wal_file_bytes,
               .reserve_files = std::max<size_t>(kReserveFilesMin, options_.reserve_bytes / options_.wal_file_bytes)}),
-      cold_reads_(options_.loop, files_),
+      extents_(options_.disk, options_.loop, options_.directory, options_.id),
+      cold_reads_(options_.loop),
+      packer_({.loop = options_.loop,
+               .disk = options_.disk,
+               .directory = options_.directory,
+               .cell = options_.id,
+               .keep_files = options_.keep_files,
+               .bytes_per_second = options_.pack_bytes_per_second},
+              files_, extents_, *this),
       checkpoint_worker_(options_.loop.make_worker("checkpoint")) {}
-
-// --- opening
-
-base::Result<RecoveryReport> Cell::open() {
-  TRY(options_.disk.make_directory(options_.directory));
-  TRY(files_.open_existing());
-  TRY_ASSIGN(const auto head, load_checkpoint(options_.disk, options_.directory, options_.id,
-                                              [this](const CheckpointObject& object) { return restore(object); }));
-  WalEnd start{.position = {files_.sequence_numbers().empty() ? 1 : files_.sequence_numbers().front(), 0}};
-  if (head) {
-    start = head->replay_start;
-    newest_leader_ts_ = head->leader_ts;
-  }
-  TRY_ASSIGN(RecoveryReport report,
-             recover_wal(files_, options_.id, start, [this](const SlotHeader& header, View mutations) {
-               return replay_slot(header, mutations);
-             }));
-  newest_leader_ts_ = std::max(newest_leader_ts_, report.newest_leader_ts);
-  TRY(check_recovered(report));
-  // What recovery kept is synced before anything is answered.
-  for (uint64_t seq : files_.sequence_numbers())
-    if (seq <= report.end.position.file_seq) TRY(files_.file(seq)->sync_data());
-  TRY(files_.set_current(report.end.position.file_seq));
-  if (files_.file_bytes() - report.end.position.offset < Wal::slot_bytes_max(files_.file_bytes()))
-    TRY(files_.make_next());  // the opening slot will not fit
-  for (auto& [key, partition] : partitions_) {
-    count_live(partition->all_pieces(), +1);
-    partition->commit_to(partition->appended());
-  }
-  clock_.start(options_.loop.now(), options_.loop.wall_now(), newest_leader_ts_);
-  wal_ = std::make_unique<Wal>(Wal::Options{.loop = options_.loop,
-                                            .files = files_,
-                                            .cell = options_.id,
-                                            .nonce = options_.nonce,
-                                            .clock = [this] { return now(); },
-                                            .on_durable = [this](Lsn durable) { on_durable(durable); },
-                                            .on_failed = [this](const base::Error& error) { on_failed(error); },
-                                            .sync_time = options_.sync_time},
-                               report.end);
-  files_.set_on_change([this] { engine_.on_space_change(disk_full()); });
-  TRY(wal_->open_epoch(report.end.epoch.next()));
-  committed_lsn_ = wal_->durable_lsn();
-  files_.prepare_ahead();
-  return report;
-}
 
 Cell::~Cell() = default;
 
-// A checkpoint is published only when the WAL is synced up to its highest stamp, and a WAL file goes only when nothing live
-// lies in it. Where that does not hold, something durable was lost: going on would reuse lsns that stamps cover.
-base::Result<> Cell::check_recovered(const RecoveryReport& report) const {
-  const WalPosition end = report.end.position;
-  if (report.end.next_lsn <= highest_restored_stamp_)
-    return base::fail(base::ErrorCode::kCorrupt,
-                      fmt::format("{}/{} at offset {}: the log ends before mutation {}, and the checkpoint reflects {}",
-                                  options_.directory, WalFiles::name_of(end.file_seq), end.offset,
-                                  report.end.next_lsn.value, highest_restored_stamp_.value));
-  for (const auto& [key, partition] : partitions_)
-    for (const Piece& piece : partition->all_pieces())
-      if (!files_.file(piece.at.file_seq))
-        return base::fail(base::ErrorCode::kCorrupt,
-                          fmt::format("{}/{} is missing: a batch lies in it at offset {}", options_.directory,
-                                      WalFiles::name_of(piece.at.file_seq), piece.at.offset));
-  return {};
-}
-
-base::Result<> Cell::replay_slot(const SlotHeader& header, View mutations) {
-  base::Reader reader(mutations);
-  Mutation mutation;
-  Lsn lsn = header.lsn;
-  for (; next_mutation(reader, mutation); lsn = lsn.next()) {
-    if (auto result = replay_mutation(mutation, lsn); !result) {
-      return base::fail(result.error().code,
-                        fmt::format("{} at offset {}, mutation {}: {}", WalFiles::name_of(header.position.file_seq),
-                                    header.position.offset, lsn.value, result.error().text));
-    }
-  }
-  if (!reader.ok() || lsn.value != header.lsn.value + header.mutation_count)
-    return base::fail(base::ErrorCode::kCorrupt, "a slot's mutations do not fill it");
-  return {};
-}
-
-base::Result<> Cell::replay_mutation(const Mutation& mutation, Lsn lsn) {
-  if (mutation.type >= MutationType::kFirstOfEngine) return engine_.replay(mutation, lsn);
-  if (mutation.version != 1)
-    return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
-  switch (mutation.type) {
-    case MutationType::kAppend: {
-      TRY_ASSIGN(const AppendMutation append, decode_append(mutation.payload));
-      Partition& partition = find_or_make(append.partition, false);
-      if (lsn > partition.stamp()) partition.apply_append(append, lsn, {});
-      return {};
-    }
-    case MutationType::kTrim: {
-      TRY_ASSIGN(const TrimMutation trim, decode_trim(mutation.payload));
-      Partition& partition = find_or_make(trim.partition, false);
-      if (lsn > partition.stamp()) partition.apply_trim(trim.log_start, lsn);
-      return {};
-    }
-    case MutationType::kDrop: {
-      TRY_ASSIGN(const DropMutation drop, decode_drop(mutation.payload));
-      partitions_.erase(drop.partition);
-      return {};
-    }
-    case MutationType::kFirstOfEngine: break;
-  }
-  return base::fail(base::ErrorCode::kCorrupt,
-                    fmt::format("unknown mutation type {}: written by a newer version of polylog; start that one",
-                                static_cast<int>(mutation.type)));
-}
-
-// Partition object: stream 16 B | index u32 | what Partition::save() wrote.
-base::Result<> Cell::restore(const CheckpointObject& object) {
-  highest_restored_stamp_ = std::max(highest_restored_stamp_, object.stamp);
-  if (object.type != kPartitionObject) return engine_.restore(object);
-  base::Reader in(object.payload);
-  const base::PartitionKey key = read_key(in);
-  Partition& partition = find_or_make(key, false);
-  if (object.version != 1 || !partition.load(in, object.stamp))
-    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's partition does not decode");
-  return {};
-}
+// --- staging
 
 void Cell::count_live(const std::vector<Piece>& pieces, int sign) {
-  for (const Piece& piece : pieces) files_.add_live(piece.at.file_seq, sign * static_cast<int64_t>(piece.bytes));
+  for (const Piece& piece : pieces) {
+    const int64_t bytes = sign * static_cast<int64_t>(piece.bytes);
+    if (in_pack(piece.at)) {
+      extents_.add_live(piece.at.file_seq, bytes);
+    } else {
+      files_.add_live(piece.at.file_seq, bytes);
+    }
+  }
 }
-
-// --- staging
 
 Partition* Cell::find(const base::PartitionKey& key) {
   const auto found = partitions_.find(key);
@@ -208,6 +91,7 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
                    .writer = info.writer};
   const size_t piece_count = (bytes.size() + wal_->part_bytes_max() - 1) / wal_->part_bytes_max();
   if (piece_count > kPiecesPerBatchMax) return base::fail(base::ErrorCode::kTooLarge, "a batch of too many pieces");
+  if (piece_count > 1) TRY(make_room_for(piece_count));
   base::Slice whole;
   TRY_ASSIGN(m.pieces, write_pieces(bytes, info, m.base_offset, whole, m.crc,
                                     kAppendMutationBytesMax + piece_count * kPieceMutationBytes));
@@ -227,6 +111,18 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
   return appended;
 }
 
+// All or nothing: a batch that ran out of files half way would use up what the next attempt needs.
+base::Result<> Cell::make_room_for(size_t pieces) {
+  const size_t files = wal_->files_for(pieces);
+  if (files_.has_ready(files)) return {};
+  if (files * files_.file_bytes() > disk_bytes_ / kDiskShareOfBatch)
+    return base::fail(base::ErrorCode::kTooLarge, "larger than what fits a disk of this size");
+  files_.want_ready(files);
+  if (files_.disk_is_full())
+    return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
+  return base::fail(base::ErrorCode::kOverloaded, "the WAL files for a batch so long are not ready yet");
+}
+
 // Copies the batch into the open slot; a batch longer than a slot takes goes ahead in pieces, and the mutation that names
 // them comes last: all are durable before it counts.
 base::Result<std::vector<Piece>> Cell::write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,
@@ -236,7 +132,8 @@ base::Result<std::vector<Piece>> Cell::write_pieces(View bytes, const BatchInfo&
   for (size_t at = 0; at < bytes.size() || pieces.empty(); at += part) {
     const View piece = bytes.subspan(at, std::min(part, bytes.size() - at));
     if (!wal_->reserve(piece.size(), mutation_bytes, false)) {
-      if (disk_full()) return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
+      if (disk_full())
+        return base::fail(base::ErrorCode::kDiskFull, "no room for new data; free space or delete streams");
       return base::fail(base::ErrorCode::kOverloaded, "the next WAL file is not ready yet");
     }
     Wal::Added added = wal_->add_batch(piece);
@@ -270,7 +167,7 @@ Lsn Cell::log(MutationType type, View payload, uint8_t version) {
   if (failed_) return Lsn(UINT64_MAX);
   if (!wal_->reserve(0, payload.size() + kMutationHeaderBytes, true)) {
     // Its effect is about to be applied: a cell whose state runs ahead of its log must not go on.
-    if (!failed_) on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
+    on_failed({base::ErrorCode::kDiskFull, "the disk is full and the reserve is used up"});
     return Lsn(UINT64_MAX);
   }
   return wal_->add_mutation({type, version, payload});
@@ -286,11 +183,61 @@ Lsn Cell::trim(Partition& partition, Offset log_start) {
   base::Writer payload;
   encode(payload, TrimMutation{partition.key(), log_start});
   const Lsn lsn = log(MutationType::kTrim, payload.view());
+  free_by(partition, [&] { return partition.apply_trim(log_start, lsn); });
+  return lsn;
+}
+
+// Applies a change that lets go of stored bytes, and counts them down.
+template <typename Change>
+void Cell::free_by(Partition& partition, Change change) {
   const size_t bytes_before = partition.tail_bytes(), count_before = partition.tail_count();
-  count_live(partition.apply_trim(log_start, lsn), -1);
+  const Partition::Freed freed = change();
+  count_live(freed.pieces, -1);
+  for (const SegmentRef& segment : freed.segments) {
+    extents_.drop_segment(segment);
+    space_freed_ = true;
+  }
   tail_bytes_ -= bytes_before - partition.tail_bytes();
   tail_count_ -= count_before - partition.tail_count();
-  return lsn;
+}
+
+// --- what the packer moved
+
+std::vector<base::PartitionKey> Cell::partition_keys() const {
+  std::vector<base::PartitionKey> keys;
+  keys.reserve(partitions_.size());
+  for (const auto& [key, partition] : partitions_) keys.push_back(key);
+  return keys;
+}
+
+void Cell::log_segment(Partition& partition, const SegmentRef& segment) {
+  base::Writer payload;
+  encode(payload, SegmentMutation{partition.key(), segment});
+  const Lsn lsn = log(MutationType::kSegment, payload.view());
+  if (failed_) return;
+  free_by(partition, [&] { return partition.apply_segment(segment, lsn); });
+  extents_.use_segment(segment);
+  space_freed_ = true;
+  end_turn(Wait::kNobody);
+}
+
+void Cell::log_move(const MoveMutation& move) {
+  base::Writer payload;
+  encode(payload, move);
+  const Lsn lsn = log(MutationType::kMove, payload.view());
+  if (failed_) return;
+  for (const MoveMutation::Run& run : move.runs) {
+    Partition& partition = *find(run.partition);
+    uint64_t bytes = 0;
+    free_by(partition, [&] {
+      Partition::Freed freed = partition.apply_move(move.pack, run, lsn);
+      for (const Piece& piece : freed.pieces) bytes += piece.bytes;
+      return freed;
+    });
+    extents_.add_live(move.pack | kPackBit, static_cast<int64_t>(bytes));
+  }
+  space_freed_ = true;
+  end_turn(Wait::kNobody);
 }
 
 void Cell::drop(const base::PartitionKey& key) {
@@ -302,6 +249,7 @@ void Cell::drop(const base::PartitionKey& key) {
     encode(payload, DropMutation{key});
     log(MutationType::kDrop, payload.view());
     count_live(partition.all_pieces(), -1);
+    for (const SegmentRef& segment : partition.segments()) extents_.drop_segment(segment);
     space_freed_ = true;
   }
   forget(partition);
@@ -353,6 +301,7 @@ void Cell::end_turn(Wait wait) {
     seal_after(kNobodyWaits);
   }
   arm_witness();
+  packer_.poke();
   consider_checkpoint();
 }
 
@@ -387,7 +336,7 @@ void Cell::commit(Lsn lsn) {
 }
 
 void Cell::on_failed(const base::Error& error) {
-  failed_ = true;
+  if (std::exchange(failed_, true)) return;
   base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                                          "disk is sound",
                                          options_.id.value, error.text),
@@ -398,16 +347,52 @@ void Cell::on_failed(const base::Error& error) {
 
 // --- reading
 
+std::shared_ptr<io::File> Cell::file_of(uint64_t file_seq) const {
+  return (file_seq & kPackBit) != 0 ? extents_.pack(file_seq) : files_.file(file_seq);
+}
+
+std::shared_ptr<BatchLoad> Cell::make_load(const Partition& partition, std::vector<StoredBatch> batches) const {
+  auto load = std::make_shared<BatchLoad>();
+  for (StoredBatch& batch : batches) {
+    std::vector<Piece> pieces = batch.bytes.empty() ? partition.pieces_of(batch.ref) : std::vector<Piece>{};
+    load->add(std::move(batch), std::move(pieces), [this](uint64_t seq) { return file_of(seq); });
+  }
+  return load;
+}
+
 void Cell::load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done) {
   WalPosition until;
   for (const StoredBatch& batch : batches) {
-    if (!batch.bytes.empty()) continue;
+    if (!batch.bytes.empty() || in_pack(batch.ref.at)) continue;
     const Piece last = partition.pieces_of(batch.ref).back();
     until = std::max(until, WalPosition{last.at.file_seq, last.at.offset + last.bytes});
   }
-  if (until <= wal_->durable_end()) return cold_reads_.load(partition, std::move(batches), std::move(done));
+  if (until <= wal_->durable_end()) return cold_reads_.load(make_load(partition, std::move(batches)), std::move(done));
   if (failed_) return done(base::fail(base::ErrorCode::kIo, "the cell stopped before this was written"));
   waiting_loads_.push_back({until, partition.key(), std::move(batches), std::move(done)});
+}
+
+void Cell::read_segment(const Partition& partition, const SegmentReader::Wish& wish, ColdReads::Done done) {
+  const SegmentRef* segment = partition.segment_at(wish.from);
+  CHECK(segment != nullptr, partition.describe());
+  cold_reads_.read(source_of(*segment), wish, std::move(done));
+}
+
+void Cell::find_by_time(const Partition& partition, base::WallTime ts, ColdReads::Found done) {
+  for (const SegmentRef& segment : partition.segments())
+    if (segment.max_ts >= ts) return cold_reads_.find_by_time(source_of(segment), ts, std::move(done));
+  const BatchRef* found = partition.find_by_time(ts);
+  done(found == nullptr ? std::nullopt : std::optional<BatchRef>(*found));
+}
+
+void Cell::find_newest(const Partition& partition, ColdReads::Found done) {
+  const BatchRef* found = partition.newest_by_time();
+  const SegmentRef* newest = nullptr;
+  for (const SegmentRef& segment : partition.segments())
+    if (newest == nullptr || segment.max_ts > newest->max_ts) newest = &segment;
+  if (newest != nullptr && (found == nullptr || newest->max_ts >= found->max_ts))
+    return cold_reads_.find_by_time(source_of(*newest), newest->max_ts, std::move(done));
+  done(found == nullptr ? std::nullopt : std::optional<BatchRef>(*found));
 }
 
 void Cell::start_waiting_loads() {
@@ -420,7 +405,7 @@ void Cell::start_waiting_loads() {
     } else {  // what was trimmed meanwhile may lie in a file that is gone
       std::erase_if(waiting.batches,
                     [&](const StoredBatch& batch) { return partition->find(batch.ref.base_offset) == nullptr; });
-      cold_reads_.load(*partition, std::move(waiting.batches), std::move(waiting.done));
+      cold_reads_.load(make_load(*partition, std::move(waiting.batches)), std::move(waiting.done));
     }
   }
 }
@@ -441,101 +426,6 @@ void Cell::arm_witness() {
       arm_witness();
     }
   });
-}
-
-// --- checkpoints
-
-void Cell::consider_checkpoint() {
-  if (round_ || options_.loop.now() < next_checkpoint_) return;
-  const bool due = checkpoint_failed_ || wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
-                   wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
-  // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
-  const bool releasable = (space_freed_ || disk_full()) && !files_.dead_before(files_.current()).empty();
-  if (releasable) next_checkpoint_ = options_.loop.now() + kReleaseInterval;
-  if (due || releasable) checkpoint([](base::Result<>) {});
-}
-
-void Cell::checkpoint(std::function<void(base::Result<>)> done) {
-  if (failed_) return done(base::fail(base::ErrorCode::kIo, "the cell stopped"));
-  if (round_) {
-    round_->waiting.push_back(std::move(done));
-    return;
-  }
-  space_freed_ = checkpoint_failed_ = false;
-  round_ = std::make_unique<Round>();
-  round_->waiting.push_back(std::move(done));
-  checkpoint_wal_bytes_ = wal_->written_bytes();
-  checkpoint_mutation_bytes_ = wal_->mutation_bytes_total();
-  round_->start = wal_->cut_here();
-  // Dead now means: no object written from here on can name them.
-  round_->dead_files = files_.dead_before(round_->start.position.file_seq);
-  for (const auto& [key, partition] : partitions_)
-    if (!partition->memory_only()) round_->partitions.push_back(key);
-  round_->objects = engine_.object_names();
-  round_->writer = std::make_unique<CheckpointWriter>(
-      options_.disk, *checkpoint_worker_, options_.directory,
-      CheckpointHead{.cell = options_.id, .replay_start = round_->start, .leader_ts = now()});
-  checkpoint_step();
-}
-
-void Cell::checkpoint_step() {
-  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
-  // A step's work is bounded by bytes, so that no turn grows long; the next step runs in the next turn.
-  size_t bytes = 0;
-  base::Writer payload;
-  while (bytes < kCheckpointBlockBytes && round_->next_partition < round_->partitions.size()) {
-    const base::PartitionKey key = round_->partitions[round_->next_partition++];
-    const Partition* partition = find(key);
-    if (partition == nullptr) continue;
-    payload.clear();
-    write_key(payload, key);
-    partition->save(payload);
-    round_->writer->add({.type = kPartitionObject, .stamp = partition->stamp(), .payload = payload.view()});
-    bytes += payload.size();
-  }
-  while (bytes < kCheckpointBlockBytes && round_->next_object < round_->objects.size()) {
-    CheckpointObject object;
-    payload.clear();
-    if (!engine_.snapshot(round_->objects[round_->next_object++], payload, object)) continue;
-    object.payload = payload.view();
-    round_->writer->add(object);
-    bytes += payload.size();
-  }
-  const bool collected =
-      round_->next_partition == round_->partitions.size() && round_->next_object == round_->objects.size();
-  if (collected) {
-    round_->highest_stamp = appended_lsn();
-    wal_->seal();
-    return checkpoint_publish();
-  }
-  options_.loop.call_at(options_.loop.now(), [this] { checkpoint_step(); });
-}
-
-// Published only when the WAL is durable up to the highest stamp any object may carry.
-void Cell::checkpoint_publish() {
-  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
-  if (wal_->durable_lsn() < round_->highest_stamp) {
-    options_.loop.call_at(options_.loop.now() + std::chrono::milliseconds(1), [this] { checkpoint_publish(); });
-    return;
-  }
-  round_->writer->finish([this](const base::Result<>& result) { end_round(result); });
-}
-
-void Cell::end_round(const base::Result<>& result) {
-  auto round = std::move(round_);
-  if (result) {
-    files_.release(round->dead_files);
-  } else {
-    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text),
-                    {{"cell", options_.id.value}});
-    checkpoint_failed_ = true;
-    next_checkpoint_ = options_.loop.now() + kCheckpointRetryAfter;
-    options_.loop.call_at(next_checkpoint_, [this] {
-      if (!failed_) consider_checkpoint();
-    });
-    if (result.error().code == base::ErrorCode::kDiskFull) files_.lend_reserve();
-  }
-  for (auto& done : round->waiting) done(result);
 }
 
 std::string Cell::describe() const {

@@ -21,6 +21,8 @@
 #include "storage/cell_clock.h"
 #include "storage/checkpoint.h"
 #include "storage/cold_reads.h"
+#include "storage/extents.h"
+#include "storage/packer.h"
 #include "storage/partition.h"
 #include "storage/wal.h"
 #include "storage/wal_recovery.h"
@@ -40,13 +42,14 @@ class Engine {
   // Checkpoint round: the names of all objects now, then each one's bytes when its turn comes (nullopt: gone since).
   virtual std::vector<std::string> object_names() const = 0;
   virtual bool snapshot(const std::string& name, base::Writer& payload, CheckpointObject& object) const = 0;
-  virtual void on_commit(Lsn committed) = 0;        // after partitions' committed ends moved
+  virtual void on_commit(Lsn committed) = 0;  // after partitions' committed ends moved
   virtual void on_partition_commit(Partition& partition) = 0;
   virtual void on_cell_failed(const base::Error& error) = 0;
   virtual void on_space_change(bool full) = 0;
 };
 
-class Cell {
+// Defined in cell.cc (staging, committing, reading), cell_open.cc and cell_checkpoint.cc.
+class Cell final : private PackerHost {
  public:
   struct Options {
     io::Loop& loop;
@@ -57,16 +60,19 @@ class Cell {
     uint64_t wal_file_bytes = base::limits::kWalFileBytesDefault;
     uint64_t reserve_bytes = base::limits::kReserveBytesDefault;
     size_t tail_bytes_max = 64 * base::limits::kMiB;
-    size_t memory_only_bytes_max = 64 * base::limits::kMiB;  // of all memory-only partitions; past it producers are held
+    size_t memory_only_bytes_max =
+        64 * base::limits::kMiB;                           // of all memory-only partitions; past it producers are held
     size_t undurable_bytes_max = 64 * base::limits::kMiB;  // staged, not yet on disk; past it append() says kOverloaded
     uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
+    uint64_t keep_files = 4;  // WAL files: what is older moves to segments, and is emptied when half dead
+    uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
     base::Histogram* sync_time = nullptr;  // Wal::Options::sync_time
   };
   Cell(Options options, Engine& engine);
-  ~Cell();
+  ~Cell() override;
 
   // Blocking, at start-up: loads, replays, raises the epoch. kCorrupt: this cell stays closed.
   base::Result<RecoveryReport> open();
@@ -89,6 +95,8 @@ class Cell {
   base::Result<Appended> append(Partition& partition, const BatchInfo& info, View bytes);
   Lsn trim(Partition& partition, Offset log_start);
   void drop(const base::PartitionKey& key);
+  // What was trimmed is given back by a checkpoint within seconds, not by the next one that is due.
+  void release_soon() { space_freed_ = true; }
   // The engine's own mutations. Always taken unless the cell failed (then Lsn{} never commits).
   Lsn log(MutationType type, View payload, uint8_t version = 1);
 
@@ -105,27 +113,36 @@ class Cell {
   }
   Lsn committed_lsn() const { return committed_lsn_; }
   Lsn appended_lsn() const { return Lsn(wal_->next_lsn().value - 1); }
-  Partition* find(const base::PartitionKey& key);
+  Partition* find(const base::PartitionKey& key) override;
   Partition& find_or_make(const base::PartitionKey& key, bool memory_only);
   template <typename Visit>
   void for_each_partition(Visit visit) {
     for (auto& [key, partition] : partitions_) visit(*partition);
   }
   base::WallTime now();
+  std::vector<base::PartitionKey> keys() const { return partition_keys(); }
 
   // --- reading
   // Fills in the bytes that are not in RAM. What is still on its way to the disk is read when it is there; a cell that
   // fails meanwhile answers kIo.
   void load(const Partition& partition, std::vector<StoredBatch> batches, ColdReads::Done done);
+  // Reads what lies in a segment; `wish.from` is below the partition's resident_start().
+  void read_segment(const Partition& partition, const SegmentReader::Wish& wish, ColdReads::Done done);
+  // The first committed batch with max_ts >= ts; nullopt: nothing is that young. Answers at once where it can.
+  void find_by_time(const Partition& partition, base::WallTime ts, ColdReads::Found done);
+  void find_newest(const Partition& partition, ColdReads::Found done);  // the first one with the greatest max_ts
 
   // --- life
-// Closes and sends what was staged; call at each turn's end that staged something. Where nobody waits for it, it may
+  // Closes and sends what was staged; call at each turn's end that staged something. Where nobody waits for it, it may
   // leave a moment later, with what others stage meanwhile: a sync saved.
   enum class Wait : uint8_t { kSomeone, kNobody };
   void end_turn(Wait wait = Wait::kSomeone);
   void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
   bool checkpointing() const { return round_ != nullptr; }
+  const Packer::Counts& packed() const { return packer_.counts(); }
+  const Extents& extents() const { return extents_; }
   const Wal& wal() const { return *wal_; }
+  base::Result<io::Disk::Space> disk_space() const { return options_.disk.space(options_.directory); }
   size_t partition_count() const { return partitions_.size(); }
   size_t tail_bytes() const { return tail_bytes_; }
   size_t memory_only_bytes() const { return memory_only_bytes_; }
@@ -149,13 +166,36 @@ class Cell {
     std::vector<StoredBatch> batches;
     ColdReads::Done done;
   };
-  struct Round;
+  struct Round {  // of a checkpoint
+    WalEnd start;
+    std::vector<uint64_t> dead_files;
+    Extents::Dead dead_extents;
+    std::vector<base::PartitionKey> partitions;
+    std::vector<std::string> objects;
+    size_t next_partition = 0, next_object = 0;
+    Lsn highest_stamp;
+    std::unique_ptr<CheckpointWriter> writer;
+    std::vector<std::function<void(base::Result<>)>> waiting;
+  };
 
   base::Result<> replay_slot(const SlotHeader& header, View mutations);
   base::Result<> replay_mutation(const Mutation& mutation, Lsn lsn);
   base::Result<> restore(const CheckpointObject& object);
+  base::Result<> replay_move(const MoveMutation& move, Lsn lsn);
   base::Result<> check_recovered(const RecoveryReport& report) const;
+  base::Result<> check_extents(const Partition& partition) const;
+  std::shared_ptr<io::File> file_of(uint64_t file_seq) const;
+  std::shared_ptr<BatchLoad> make_load(const Partition& partition, std::vector<StoredBatch> batches) const;
+  SegmentReader::Source source_of(const SegmentRef& segment) const {
+    return {segment, extents_.segment(segment.extent)};
+  }
   void count_live(const std::vector<Piece>& pieces, int sign);
+  template <typename Change>
+  void free_by(Partition& partition, Change change);
+  // PackerHost
+  std::vector<base::PartitionKey> partition_keys() const override;
+  void log_segment(Partition& partition, const SegmentRef& segment) override;
+  void log_move(const MoveMutation& move) override;
   void on_durable(Lsn durable);
   void start_waiting_loads();
   void commit(Lsn lsn);
@@ -163,6 +203,7 @@ class Cell {
   void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);
   void forget(Partition& partition);
   void append_in_memory(Partition& partition, const BatchInfo& info, View bytes, Appended& appended);
+  base::Result<> make_room_for(size_t pieces);
   base::Result<std::vector<Piece>> write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,
                                                 uint32_t& crc, size_t mutation_bytes);
   void seal_after(base::Duration delay);
@@ -175,6 +216,7 @@ class Cell {
   Options options_;
   Engine& engine_;
   WalFiles files_;
+  Extents extents_;
   std::unique_ptr<Wal> wal_;
   ColdReads cold_reads_;
   TailArena memory_arena_;  // for memory-only partitions
@@ -187,20 +229,22 @@ class Cell {
   uint64_t tail_span_ = 0;  // bytes ever put into the tail
   size_t tail_count_ = 0;
   size_t memory_only_bytes_ = 0;
+  uint64_t disk_bytes_ = 0;  // the size of the file system, at open
   Lsn committed_lsn_;
   Lsn highest_restored_stamp_;  // of the checkpoint that was loaded
   base::WallTime newest_leader_ts_;
   bool failed_ = false;
   bool checkpoint_failed_ = false;
-  bool space_freed_ = false;  // a partition was dropped since the last checkpoint began
+  bool space_freed_ = false;     // a partition was dropped since the last checkpoint began
   bool interval_armed_ = false;  // a seal is due by timer
   bool witness_armed_ = false;
   bool witness_written_ = false;
   uint64_t sync_count_at_arm_ = 0;
-  uint64_t checkpoint_wal_bytes_ = 0;       // wal totals at the last round's begin
+  uint64_t checkpoint_wal_bytes_ = 0;  // wal totals at the last round's begin
   uint64_t checkpoint_mutation_bytes_ = 0;
-  base::MonoTime next_checkpoint_;          // not before, after one that failed
+  base::MonoTime next_checkpoint_;  // not before, after one that failed
   std::unique_ptr<Round> round_;
+  Packer packer_;
   std::unique_ptr<io::Worker> checkpoint_worker_;
 };
 

@@ -59,6 +59,7 @@ struct CellKit {
             .wal_file_bytes = kFileBytes,
             .reserve_bytes = reserve_bytes,
             .tail_bytes_max = tail_bytes_max,
+            .keep_files = keep_files,
             .durability = durability};
   }
   base::Result<RecoveryReport> try_open() {
@@ -94,19 +95,23 @@ struct CellKit {
   // All bytes of a partition from its start, by batch; the error of the read if there is one.
   base::Result<std::vector<std::string>> contents(const base::PartitionKey& key) {
     Partition* partition = cell->find(key);
-    if (partition == nullptr) return std::vector<std::string>{};
-    std::vector<StoredBatch> batches;
-    partition->read(partition->start(), partition->committed(), SIZE_MAX, batches);
-    base::Result<std::vector<std::string>> texts = base::fail(base::ErrorCode::kTimeout, "no answer");
-    cell->load(*partition, std::move(batches), [&](base::Result<std::vector<StoredBatch>> loaded) {
-      if (!loaded) {
-        texts = std::unexpected(loaded.error());
-        return;
+    std::vector<std::string> texts;
+    if (partition == nullptr) return texts;
+    for (Offset from = partition->start(); from < partition->committed();) {
+      base::Result<std::vector<StoredBatch>> read = base::fail(base::ErrorCode::kTimeout, "no answer");
+      const auto done = [&](base::Result<std::vector<StoredBatch>> loaded) { read = std::move(loaded); };
+      if (partition->segment_at(from) != nullptr) {
+        cell->read_segment(*partition, {.from = from, .end = partition->committed(), .bytes_max = SIZE_MAX}, done);
+      } else {
+        std::vector<StoredBatch> batches;
+        partition->read(from, partition->committed(), SIZE_MAX, batches);
+        cell->load(*partition, std::move(batches), done);
       }
-      texts.emplace();
-      for (const StoredBatch& batch : *loaded) texts->emplace_back(base::as_text(batch.bytes.view()));
-    });
-    settle();
+      settle();
+      if (!read) return std::unexpected(read.error());
+      for (const StoredBatch& batch : *read) texts.emplace_back(base::as_text(batch.bytes.view()));
+      from = read->back().ref.end_offset();
+    }
     return texts;
   }
   std::string image(const base::PartitionKey& key) {  // what a checkpoint would hold of it
@@ -125,6 +130,7 @@ struct CellKit {
   io::SimDisk disk;
   uint64_t reserve_bytes = 2 * kFileBytes;
   size_t tail_bytes_max = 64 * base::limits::kMiB;
+  uint64_t keep_files = 4;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;
   std::unique_ptr<Cell> cell;

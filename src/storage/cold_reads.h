@@ -1,6 +1,6 @@
-// ColdReads: brings batches that are no longer in RAM back from WAL files, off the core. Neighbours in one file are gathered
-// by one read. What comes back is copied and its crc checked: a recycled file is overwritten one day, so nothing is ever
-// sent by reference to it; the file is pinned while the read runs.
+// ColdReads: brings batches that are no longer in RAM back from disk, off the core: from WAL files and packs one by one
+// (storage/batch_load.h), from segments through their index (storage/segment.h). What comes from a WAL file is copied: it is
+// overwritten one day. What comes from a segment may be a span of the file, to be sent as it is.
 // Owned by the cell's core.
 #pragma once
 
@@ -10,21 +10,24 @@
 
 #include "base/result.h"
 #include "io/loop.h"
-#include "storage/partition.h"
-#include "storage/wal_files.h"
+#include "storage/batch_load.h"
+#include "storage/segment.h"
 
 namespace polylog::storage {
 
 class ColdReads {
  public:
-  ColdReads(io::Loop& loop, const WalFiles& files) : files_(files), worker_(loop.make_worker("cold-read")) {}
+  explicit ColdReads(io::Loop& loop);
 
   using Done = std::function<void(base::Result<std::vector<StoredBatch>>)>;
-  // Fills in the missing bytes of `batches` (all of `partition`). kCorrupt names file and offset.
-  void load(const Partition& partition, std::vector<StoredBatch> batches, Done done);
+  // Fills in the missing bytes of the batches that were added. kCorrupt names file and offset.
+  void load(std::shared_ptr<BatchLoad> load, Done done);
+  void read(SegmentReader::Source source, SegmentReader::Wish wish, Done done);
+  using Found = std::function<void(base::Result<std::optional<BatchRef>>)>;
+  void find_by_time(SegmentReader::Source source, base::WallTime ts, Found done);
 
  private:
-  const WalFiles& files_;
+  std::shared_ptr<SegmentReader> segments_;  // used on the worker only
   std::unique_ptr<io::Worker> worker_;
 };
 

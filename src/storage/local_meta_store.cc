@@ -138,8 +138,11 @@ base::Result<> LocalMetaStore::replay(base::View bytes) {
       return base::fail(base::ErrorCode::kCorrupt,
                         fmt::format("{} at offset {}: record {} is damaged", path(), end_, next_sequence_));
   if (end_ < bytes.size()) base::log_warn("storage", fmt::format("{}: cut a torn write at offset {}", path(), end_));
-  // The cut tail must not come back behind a shorter record.
+  // The cut tail must not come back behind a shorter record. What is kept is written again: after a sync that failed, the
+  // system shows bytes that it will never write by itself.
   TRY(file_->truncate(end_));
+  const base::View kept = bytes.first(end_);
+  TRY(file_->write_at({&kept, 1}, 0));
   return file_->sync_data();
 }
 

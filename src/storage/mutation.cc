@@ -77,6 +77,48 @@ void encode(base::Writer& out, const TrimMutation& m) {
 
 void encode(base::Writer& out, const DropMutation& m) { write_key(out, m.partition); }
 
+void write_segment(base::Writer& out, const SegmentRef& segment) {
+  out.u64le(segment.extent);
+  out.i64le(segment.base_offset.value);
+  out.i64le(segment.end_offset.value);
+  out.u64le(segment.data_bytes);
+  out.u32le(segment.batch_count);
+  out.i64le(segment.max_ts.ms);
+  out.u64le(segment.fences_at);
+  out.u32le(segment.fence_count);
+  out.u32le(segment.fences_crc);
+}
+
+SegmentRef read_segment(base::Reader& in) {
+  SegmentRef segment;
+  segment.extent = in.u64le();
+  segment.base_offset = Offset(in.i64le());
+  segment.end_offset = Offset(in.i64le());
+  segment.data_bytes = in.u64le();
+  segment.batch_count = in.u32le();
+  segment.max_ts = {in.i64le()};
+  segment.fences_at = in.u64le();
+  segment.fence_count = in.u32le();
+  segment.fences_crc = in.u32le();
+  return segment;
+}
+
+void encode(base::Writer& out, const SegmentMutation& m) {
+  write_key(out, m.partition);
+  write_segment(out, m.segment);
+}
+
+void encode(base::Writer& out, const MoveMutation& m) {
+  out.u64le(m.pack);
+  out.u32le(static_cast<uint32_t>(m.runs.size()));
+  for (const MoveMutation::Run& run : m.runs) {
+    write_key(out, run.partition);
+    out.i64le(run.base_offset.value);
+    out.u32le(run.batch_count);
+    out.u64le(run.position);
+  }
+}
+
 base::Result<AppendMutation> decode_append(View payload) {
   base::Reader in(payload);
   AppendMutation m;
@@ -121,6 +163,31 @@ base::Result<DropMutation> decode_drop(View payload) {
   DropMutation m;
   m.partition = read_key(in);
   if (!in.ok() || !in.at_end()) TRY(malformed("drop mutation"));
+  return m;
+}
+
+base::Result<SegmentMutation> decode_segment(View payload) {
+  base::Reader in(payload);
+  SegmentMutation m;
+  m.partition = read_key(in);
+  m.segment = read_segment(in);
+  if (!in.ok() || !in.at_end() || m.segment.end_offset <= m.segment.base_offset) TRY(malformed("segment mutation"));
+  return m;
+}
+
+base::Result<MoveMutation> decode_move(View payload) {
+  base::Reader in(payload);
+  MoveMutation m;
+  m.pack = in.u64le();
+  const uint32_t count = in.u32le();
+  if (in.remaining() != count * kMoveRunBytes) TRY(malformed("move mutation"));
+  m.runs.resize(count);
+  for (MoveMutation::Run& run : m.runs) {
+    run.partition = read_key(in);
+    run.base_offset = Offset(in.i64le());
+    run.batch_count = in.u32le();
+    run.position = in.u64le();
+  }
   return m;
 }
 

@@ -14,14 +14,16 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/wire.h"
-#include "storage/slot.h"
+#include "storage/batch_ref.h"
 
 namespace polylog::storage {
 
 enum class MutationType : uint16_t {
-  kAppend = 1,  // a batch joined a partition
-  kTrim = 2,    // entries below an offset are gone
-  kDrop = 3,    // a partition and all attached state are gone
+  kAppend = 1,             // a batch joined a partition
+  kTrim = 2,               // entries below an offset are gone
+  kDrop = 3,               // a partition and all attached state are gone
+  kSegment = 4,            // a range of a partition lies in a segment now
+  kMove = 5,               // batches lie in a pack now
   kFirstOfEngine = 0x100,  // from here on: broker/
 };
 
@@ -34,13 +36,6 @@ struct Mutation {
 void encode_mutation(base::Writer& out, const Mutation& mutation);
 // Reads the next one; false at the end or on damage (then `reader.ok()` is false).
 bool next_mutation(base::Reader& reader, Mutation& mutation);
-
-// A run of stored bytes. Lies within one WAL file.
-struct Piece {
-  WalPosition at;
-  uint32_t bytes = 0;
-  friend constexpr auto operator<=>(const Piece&, const Piece&) = default;
-};
 
 // A writer that numbers its records, so that a repeated append is recognised.
 struct WriterStamp {
@@ -78,14 +73,41 @@ struct DropMutation {
   base::PartitionKey partition;
 };
 
+// kSegment v1: stream 16 B | index u32 | SegmentRef (write_segment). Whatever the partition had in [base, end) is replaced.
+struct SegmentMutation {
+  base::PartitionKey partition;
+  SegmentRef segment;
+};
+// kMove v1: pack u64 | count u32 | {stream 16 B | index u32 | base_offset i64 | batches u32 | position u64}...
+// Each run: so many batches, from the one at base_offset on, one behind the other from `position`, each in one piece.
+struct MoveMutation {
+  struct Run {
+    base::PartitionKey partition;
+    Offset base_offset;
+    uint32_t batch_count = 0;
+    uint64_t position = 0;
+  };
+  uint64_t pack = 0;
+  std::vector<Run> runs;
+};
+inline constexpr size_t kMoveRunBytes = 40;
+
 void encode(base::Writer& out, const AppendMutation& m);
 void encode(base::Writer& out, const TrimMutation& m);
 void encode(base::Writer& out, const DropMutation& m);
+void encode(base::Writer& out, const SegmentMutation& m);
+void encode(base::Writer& out, const MoveMutation& m);
 base::Result<AppendMutation> decode_append(View payload);
 base::Result<TrimMutation> decode_trim(View payload);
 base::Result<DropMutation> decode_drop(View payload);
+base::Result<SegmentMutation> decode_segment(View payload);
+base::Result<MoveMutation> decode_move(View payload);
 
 void write_key(base::Writer& out, const base::PartitionKey& key);
 base::PartitionKey read_key(base::Reader& in);
+// extent u64 | base i64 | end i64 | data_bytes u64 | batch_count u32 | max_ts i64 | fences_at u64 | fence_count u32 |
+// fences_crc u32
+void write_segment(base::Writer& out, const SegmentRef& segment);
+SegmentRef read_segment(base::Reader& in);
 
 }  // namespace polylog::storage

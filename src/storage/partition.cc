@@ -13,7 +13,8 @@ void Partition::push_epoch(base::Epoch epoch, Offset at) {
 }
 
 void Partition::apply_append(const AppendMutation& m, Lsn lsn, base::Slice bytes) {
-  if (batches_.empty() && m.base_offset > appended_) start_ = appended_ = committed_ = m.base_offset;
+  if (batches_.empty() && segments_.empty() && m.base_offset > appended_)
+    start_ = appended_ = committed_ = m.base_offset;
   CHECK(m.base_offset == appended_, describe());
   BatchRef ref;
   ref.base_offset = m.base_offset;
@@ -47,26 +48,85 @@ void Partition::apply_append(const AppendMutation& m, Lsn lsn, base::Slice bytes
   }
 }
 
-std::vector<Piece> Partition::apply_trim(Offset log_start, Lsn lsn) {
-  std::vector<Piece> freed;
+void Partition::pop_front_batch(Freed& freed) {
+  const BatchRef& ref = batches_.front();
+  for (const Piece& piece : pieces_of(ref)) freed.pieces.push_back(piece);
+  if (tail_.size() == batches_.size()) {
+    tail_bytes_ -= tail_.front().size();
+    tail_.pop_front();
+  }
+  stored_bytes_ -= ref.bytes;
+  more_pieces_.erase(ref.base_offset.value);
+  batches_.pop_front();
+}
+
+void Partition::drop_segment(std::deque<SegmentRef>::iterator at, Freed& freed) {
+  stored_bytes_ -= at->data_bytes;
+  segment_batches_ -= at->batch_count;
+  freed.segments.push_back(*at);
+  segments_.erase(at);
+}
+
+Partition::Freed Partition::apply_trim(Offset log_start, Lsn lsn) {
+  Freed freed;
   stamp_ = std::max(stamp_, lsn);
   if (log_start <= start_) return freed;
   start_ = log_start;
-  while (!batches_.empty() && batches_.front().end_offset() <= start_) {
-    const BatchRef& ref = batches_.front();
-    for (const Piece& piece : pieces_of(ref)) freed.push_back(piece);
-    if (tail_.size() == batches_.size()) {
-      tail_bytes_ -= tail_.front().size();
-      tail_.pop_front();
-    }
-    stored_bytes_ -= ref.bytes;
-    more_pieces_.erase(ref.base_offset.value);
-    batches_.pop_front();
-  }
+  while (!segments_.empty() && segments_.front().end_offset <= start_) drop_segment(segments_.begin(), freed);
+  while (!batches_.empty() && batches_.front().end_offset() <= start_) pop_front_batch(freed);
   if (start_ > appended_) appended_ = start_;
   if (start_ > committed_) committed_ = start_;
   while (epochs_.size() > 1 && epochs_[1].start <= start_) epochs_.erase(epochs_.begin());
   return freed;
+}
+
+Partition::Freed Partition::apply_segment(const SegmentRef& segment, Lsn lsn) {
+  Freed freed;
+  stamp_ = std::max(stamp_, lsn);
+  while (!batches_.empty() && batches_.front().end_offset() <= segment.end_offset) pop_front_batch(freed);
+  const auto within = [&](const SegmentRef& old) {
+    return old.base_offset >= segment.base_offset && old.end_offset <= segment.end_offset;
+  };
+  auto at = std::ranges::find_if(segments_, within);
+  while (at != segments_.end() && within(*at)) {
+    const auto index = at - segments_.begin();
+    drop_segment(at, freed);
+    at = segments_.begin() + index;
+  }
+  CHECK(at == segments_.end() || at->base_offset >= segment.end_offset, describe());
+  CHECK(at == segments_.begin() || std::prev(at)->end_offset <= segment.base_offset, describe());
+  stored_bytes_ += segment.data_bytes;
+  segment_batches_ += segment.batch_count;
+  segments_.insert(at, segment);
+  return freed;
+}
+
+bool Partition::has_run(const MoveMutation::Run& run) const {
+  const size_t first = index_of(run.base_offset);
+  return first + run.batch_count <= batches_.size() && batches_[first].base_offset == run.base_offset;
+}
+
+Partition::Freed Partition::apply_move(uint64_t pack, const MoveMutation::Run& run, Lsn lsn) {
+  Freed freed;
+  stamp_ = std::max(stamp_, lsn);
+  uint64_t position = run.position;
+  const size_t first = index_of(run.base_offset);
+  CHECK(has_run(run), describe());
+  for (size_t i = first; i < first + run.batch_count; ++i) {
+    BatchRef& ref = batches_[i];
+    for (const Piece& piece : pieces_of(ref)) freed.pieces.push_back(piece);
+    more_pieces_.erase(ref.base_offset.value);
+    ref.at = {pack | kPackBit, position};
+    ref.piece_count = 1;
+    position += ref.bytes;
+  }
+  return freed;
+}
+
+const SegmentRef* Partition::segment_at(Offset offset) const {
+  const auto found = std::upper_bound(segments_.begin(), segments_.end(), offset,
+                                      [](Offset o, const SegmentRef& s) { return o < s.end_offset; });
+  return found == segments_.end() ? nullptr : &*found;
 }
 
 std::vector<Piece> Partition::all_pieces() const {
@@ -105,20 +165,18 @@ const BatchRef* Partition::find(Offset offset) const {
 }
 
 void Partition::read(Offset from, Offset end, size_t bytes_max, std::vector<StoredBatch>& out) const {
-  const size_t tail_first = batches_.size() - tail_.size();
   size_t bytes = 0;
   for (size_t i = index_of(from); i < batches_.size() && batches_[i].end_offset() <= end; ++i) {
     if (bytes > 0 && bytes + batches_[i].bytes > bytes_max) break;
     bytes += batches_[i].bytes;
-    out.push_back({batches_[i], i >= tail_first ? tail_[i - tail_first] : base::Slice{}});
+    out.push_back({batches_[i], i >= tail_first() ? tail_[i - tail_first()] : base::Slice{}, {}});
   }
 }
 
 StoredBatch Partition::batch_at(Offset offset) const {
   const size_t i = index_of(offset);
   CHECK(i < batches_.size(), describe());
-  const size_t tail_first = batches_.size() - tail_.size();
-  return {batches_[i], i >= tail_first ? tail_[i - tail_first] : base::Slice{}};
+  return {batches_[i], i >= tail_first() ? tail_[i - tail_first()] : base::Slice{}, {}};
 }
 
 const BatchRef* Partition::find_by_time(base::WallTime ts) const {
@@ -146,6 +204,7 @@ size_t Partition::evict_tail(Offset base_offset) {
 
 // start i64 | appended i64 | epochs u32 {epoch u32, start i64}... | writers | batches u32 {base_offset i64, count u32,
 // append_ts i64, max_ts i64, epoch u32, crc u32, encoding u8, flags u8, piece_count u8, {file_seq u64, offset u64, bytes u32}...}...
+// | since version 2: segments u32 {SegmentRef}...
 void Partition::save(base::Writer& out) const {
   out.i64le(start_.value);
   out.i64le(appended_.value);
@@ -173,9 +232,11 @@ void Partition::save(base::Writer& out) const {
       out.u32le(piece.bytes);
     }
   }
+  out.u32le(static_cast<uint32_t>(segments_.size()));
+  for (const SegmentRef& segment : segments_) write_segment(out, segment);
 }
 
-bool Partition::load(base::Reader& in, Lsn stamp) {
+bool Partition::load(base::Reader& in, Lsn stamp, uint8_t version) {
   stamp_ = stamp;
   start_ = Offset(in.i64le());
   appended_ = committed_ = Offset(in.i64le());
@@ -207,13 +268,18 @@ bool Partition::load(base::Reader& in, Lsn stamp) {
     stored_bytes_ += ref.bytes;
     batches_.push_back(ref);
   }
+  for (uint32_t left = version < 2 ? 0 : in.u32le(); left > 0 && in.ok(); --left) {
+    segments_.push_back(read_segment(in));
+    stored_bytes_ += segments_.back().data_bytes;
+    segment_batches_ += segments_.back().batch_count;
+  }
   return in.ok();
 }
 
 std::string Partition::describe() const {
-  return fmt::format("partition {}/{}: start {} committed {} appended {} batches {} tail {} stamp {}{}",
+  return fmt::format("partition {}/{}: start {} committed {} appended {} segments {} batches {} tail {} stamp {}{}",
                      key_.stream.to_string(), key_.index, start_.value, committed_.value, appended_.value,
-                     batches_.size(), tail_.size(), stamp_.value, memory_only_ ? " memory-only" : "");
+                     segments_.size(), batches_.size(), tail_.size(), stamp_.value, memory_only_ ? " memory-only" : "");
 }
 
 }  // namespace polylog::storage

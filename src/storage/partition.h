@@ -3,8 +3,14 @@
 //
 //   start <= committed <= appended.     Readers see [start, committed).  (durable and reserved ends are the cell's: Wal)
 //
-// State changes only through apply_append() and apply_trim(), live and in replay alike. Each object carries the lsn of the
-// newest mutation it reflects (stamp); replay skips what a checkpoint already holds.
+// Old batches may have moved into segments: those come first, and are read through storage/segment.h. The batches behind
+// them are known one by one; they lie in WAL files and packs.
+//
+//   | segment | segment | batch batch batch ... |
+//                       ^ resident_start()
+//
+// State changes only through the apply_ functions, live and in replay alike. Each object carries the lsn of the newest
+// mutation it reflects (stamp); replay skips what a checkpoint already holds.
 // Does not write, sync, or know what is in a batch. Owned by its cell's core. A memory-only partition has batches without
 // pieces: its tail is all there is.
 #pragma once
@@ -16,34 +22,11 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "storage/batch_ref.h"
 #include "storage/mutation.h"
 #include "storage/writers.h"
 
 namespace polylog::storage {
-
-using base::Offset;
-using base::OffsetCount;
-
-struct BatchRef {
-  Offset base_offset;
-  uint32_t count = 0;
-  uint32_t bytes = 0;  // of all pieces
-  WalPosition at;      // of the first piece; further ones in Partition::more_pieces_
-  base::WallTime append_ts;
-  base::WallTime max_ts;
-  base::Epoch epoch;
-  uint32_t crc = 0;  // crc32c of all its bytes: checked whenever they come from disk
-  uint8_t encoding = 0;
-  uint8_t flags = 0;
-  uint8_t piece_count = 1;  // 0: memory only
-  Offset end_offset() const { return base_offset + OffsetCount(count); }
-};
-
-// A batch and, when they are at hand, its bytes.
-struct StoredBatch {
-  BatchRef ref;
-  base::Slice bytes;  // empty: not in RAM, to be loaded
-};
 
 class Partition {
  public:
@@ -55,16 +38,35 @@ class Partition {
   Offset committed() const { return committed_; }
   Offset appended() const { return appended_; }
   Lsn stamp() const { return stamp_; }
+  // Read by offset only, so that its old batches need not be known one by one.
+  bool moves_to_segments() const { return moves_to_segments_; }
+  void set_moves_to_segments(bool moves) { moves_to_segments_ = moves; }
   WriterTable& writers() { return writers_; }
   const WriterTable& writers() const { return writers_; }
 
-  // `bytes` may be empty (replay). Returns the offsets' end.
+  // What a change left behind: counted down as live, and given back one day.
+  struct Freed {
+    std::vector<Piece> pieces;
+    std::vector<SegmentRef> segments;
+  };
+  // `bytes` may be empty (replay).
   void apply_append(const AppendMutation& m, Lsn lsn, base::Slice bytes);
-  // Drops whole batches below `log_start`; returns their pieces, so that live bytes can be counted down.
-  std::vector<Piece> apply_trim(Offset log_start, Lsn lsn);
+  // Drops whole batches, and whole segments, below `log_start`.
+  Freed apply_trim(Offset log_start, Lsn lsn);
+  // The segment stands for all that lay in its range.
+  Freed apply_segment(const SegmentRef& segment, Lsn lsn);
+  bool has_run(const MoveMutation::Run& run) const;
+  // The run's batches lie in `pack` now. CHECKs has_run().
+  Freed apply_move(uint64_t pack, const MoveMutation::Run& run, Lsn lsn);
   std::vector<Piece> all_pieces() const;
+  const std::deque<SegmentRef>& segments() const { return segments_; }
+  // The segment that holds `offset`, or, where there is a gap, the next one. Null: it is behind all of them.
+  const SegmentRef* segment_at(Offset offset) const;
+  Offset resident_start() const { return segments_.empty() ? start_ : segments_.back().end_offset; }
+  const std::deque<BatchRef>& batches() const { return batches_; }
   void commit_to(Offset end);
 
+  // Of the batches behind the segments:
   // The batch that holds `offset`; null when it is below the first or at/after the end.
   const BatchRef* find(Offset offset) const;
   // Batches from the one that holds `from`, up to `end` (exclusive) and about `bytes_max`, at least one.
@@ -83,7 +85,7 @@ class Partition {
   const std::vector<EpochStart>& epochs() const { return epochs_; }
 
   uint64_t stored_bytes() const { return stored_bytes_; }
-  size_t batch_count() const { return batches_.size(); }
+  uint64_t batch_count() const { return batches_.size() + segment_batches_; }
   // Lets go of the RAM of the oldest cached batch if it is the one at `base_offset`; returns the bytes freed.
   size_t evict_tail(Offset base_offset);
   bool has_in_tail(Offset base_offset) const {
@@ -93,17 +95,23 @@ class Partition {
   size_t tail_count() const { return tail_.size(); }
 
   void save(base::Writer& out) const;
-  bool load(base::Reader& in, Lsn stamp);  // into a fresh partition
+  static constexpr uint8_t kSavedVersion = 2;               // 1: without segments
+  bool load(base::Reader& in, Lsn stamp, uint8_t version);  // into a fresh partition
   std::string describe() const;
 
  private:
   size_t index_of(Offset offset) const;  // batches_.size() if none
+  size_t tail_first() const { return batches_.size() - tail_.size(); }
+  void pop_front_batch(Freed& freed);
+  void drop_segment(std::deque<SegmentRef>::iterator at, Freed& freed);
   void push_epoch(base::Epoch epoch, Offset at);
 
   base::PartitionKey key_;
   bool memory_only_;
+  bool moves_to_segments_ = false;  // as the engine says; not stored
   // persistent
   Offset start_, appended_;
+  std::deque<SegmentRef> segments_;
   std::deque<BatchRef> batches_;
   std::map<int64_t, std::vector<Piece>> more_pieces_;  // by base offset: the second piece and on
   std::vector<EpochStart> epochs_;
@@ -113,7 +121,8 @@ class Partition {
   Offset committed_;
   std::deque<base::Slice> tail_;  // bytes of the last tail_.size() batches
   size_t tail_bytes_ = 0;
-  uint64_t stored_bytes_ = 0;
+  uint64_t stored_bytes_ = 0;  // segments too
+  uint64_t segment_batches_ = 0;
 };
 
 }  // namespace polylog::storage

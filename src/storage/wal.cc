@@ -69,6 +69,14 @@ bool Wal::open(bool may_use_reserve) {
   return true;
 }
 
+size_t Wal::files_for(size_t pieces) const {
+  const uint64_t file_bytes = options_.files.file_bytes();
+  const size_t slot_bytes = kSlotHeaderBytes + part_bytes_max_ + 2 * base::limits::kBlockBytes;
+  // open() leaves a file when the largest slot might not fit any more.
+  const size_t slots = 1 + (file_bytes - slot_bytes_max(file_bytes)) / slot_bytes;
+  return (pieces + slots - 1) / slots;
+}
+
 bool Wal::reserve(size_t batch_bytes, size_t mutation_bytes, bool may_use_reserve) {
   CHECK(batch_bytes <= part_bytes_max_ && mutation_bytes <= part_bytes_max_, "longer than a slot takes");
   if (failed_ || (!may_use_reserve && options_.files.only_reserve_left())) return false;

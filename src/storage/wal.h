@@ -58,6 +58,9 @@ class Wal {
   // The largest batch bytes and mutation bytes one slot takes; longer batches are cut into pieces by the caller.
   size_t part_bytes_max() const { return part_bytes_max_; }
 
+  // How many further files the pieces of one long batch take at most.
+  size_t files_for(size_t pieces) const;
+
   // Makes sure that the next `batch_bytes` and `mutation_bytes` land in one slot. False when the WAL cannot take them now:
   // the disk is full (unless `may_use_reserve`), or it failed.
   bool reserve(size_t batch_bytes, size_t mutation_bytes, bool may_use_reserve);

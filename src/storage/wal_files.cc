@@ -11,7 +11,7 @@
 namespace polylog::storage {
 namespace {
 
-constexpr auto kRetryWhenFull = std::chrono::seconds(1);
+constexpr auto kRetryAfter = std::chrono::seconds(1);
 constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
 
 enum class Effort {
@@ -98,13 +98,19 @@ std::shared_ptr<io::File> WalFiles::file(uint64_t file_seq) const {
 
 // The reserve is kept back only once the disk is full; before that its files are as good as any. But data never takes the
 // last ready file: an acknowledgement in the same turn must find room.
-bool WalFiles::can_advance(bool may_use_reserve) const {
-  const size_t kept_back = may_use_reserve ? 0 : disk_full_ ? options_.reserve_files : 1;
-  return ready_count() > kept_back;
+bool WalFiles::can_advance(bool may_use_reserve) const { return ready_count() > (may_use_reserve ? 0 : kept_back()); }
+
+// On a full disk the current file is not written to its end once only the reserve is left behind it: one file more.
+size_t WalFiles::ready_for(size_t files) const { return files + kept_back() + (disk_full_ ? 1 : 0); }
+
+void WalFiles::want_ready(size_t files) {
+  wanted_ready_ = ready_for(files);
+  prepare_ahead();
 }
 
 void WalFiles::advance(uint64_t slots) {
   CHECK(ready_count() > 0, "no WAL file is ready");
+  files_.at(current_).filled_at = options_.loop.now();
   ++current_;
   advanced_ = true;
   large_slots_ = slots * kLargeSlotBytes < options_.file_bytes;
@@ -118,14 +124,20 @@ std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
   return dead;
 }
 
-void WalFiles::lend_reserve() {
-  if (preparing_ || ready_count() < 2) return;
+bool WalFiles::lend_reserve() {
+  if (preparing_ || lent_ || ready_count() < 2) return false;
   lent_ = true;
   disk_full_ = true;  // data must not take what is left
   const std::string path = path_of(last_seq());
   files_.erase(last_seq());
   worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
   if (on_change_) on_change_();
+  return true;
+}
+
+void WalFiles::end_loan() {
+  lent_ = false;
+  prepare_ahead();
 }
 
 void WalFiles::release(const std::vector<uint64_t>& candidates) {
@@ -146,7 +158,8 @@ void WalFiles::release(const std::vector<uint64_t>& candidates) {
 }
 
 void WalFiles::prepare_ahead() {
-  if (preparing_ || lent_ || ready_count() >= options_.reserve_files + 1) return;
+  if (ready_count() >= wanted_ready_) wanted_ready_ = 0;
+  if (preparing_ || lent_ || ready_count() >= std::max(options_.reserve_files + 1, wanted_ready_)) return;
   preparing_ = true;
   const uint64_t seq = last_seq() + 1;
   std::string recycled;
@@ -154,7 +167,7 @@ void WalFiles::prepare_ahead() {
     recycled = path_of(recyclable_.front());
     recyclable_.pop_front();
   }
-  const bool in_a_hurry = advanced_ && ready_count() == 0;
+  const bool in_a_hurry = wanted_ready_ > 0 || (advanced_ && ready_count() == 0);
   const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : Effort::kZeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();
@@ -172,14 +185,28 @@ void WalFiles::prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File
     disk_full_ = false;
     prepare_ahead();
   } else {
-    if (!disk_full_)
-      base::log_error("storage", fmt::format("{}: cannot prepare a WAL file: {}. Writing goes on in the reserve for "
-                                             "deletes and acknowledgements only; free space or delete streams",
-                                             options_.directory, result.error().text));
-    disk_full_ = true;
-    options_.loop.call_at(options_.loop.now() + kRetryWhenFull, [this] { prepare_ahead(); });
+    not_prepared(result.error());
   }
   if (on_change_) on_change_();
+}
+
+void WalFiles::not_prepared(const base::Error& error) {
+  const std::string text = fmt::format("{}: cannot prepare a WAL file: {}", options_.directory, error.text);
+  const bool full = error.code == base::ErrorCode::kDiskFull;
+  if (!full &&
+      error.code != base::ErrorCode::kOverloaded) {  // the disk lost something: not to be retried as if it had not
+    if (on_failed_) on_failed_({base::ErrorCode::kIo, text});
+    return;
+  }
+  if (!full) {
+    base::log_warn("storage", text);
+  } else if (!disk_full_) {
+    base::log_error("storage", text +
+                                   ". Writing goes on in the reserve for deletes and acknowledgements only; free space "
+                                   "or delete streams");
+  }
+  disk_full_ = disk_full_ || full;
+  options_.loop.call_at(options_.loop.now() + kRetryAfter, [this] { prepare_ahead(); });
 }
 
 }  // namespace polylog::storage

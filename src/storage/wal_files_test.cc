@@ -1,6 +1,7 @@
 #include "storage/wal_files.h"
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "storage/cell_test_kit.h"
@@ -37,7 +38,7 @@ std::set<std::string> wal_names(CellKit& kit) {
 TEST_CASE("a_file_is_recycled_only_when_dead_below_a_durable_checkpoint_and_unread") {
   CellKit kit;
   kit.open();
-  REQUIRE(kit.append(kB, test_batch(99, 1000)));  // keeps file 1 alive
+  REQUIRE(kit.append(kB, test_batch(99, 600 * kKiB)));  // most of file 1: not worth moving
   fill_files(kit, kA, 3);
   const auto first = WalFiles::name_of(1), second = WalFiles::name_of(2);
   kit.cell->trim(*kit.cell->find(kA), kit.cell->find(kA)->committed());
@@ -48,10 +49,10 @@ TEST_CASE("a_file_is_recycled_only_when_dead_below_a_durable_checkpoint_and_unre
   fill_files(kit, kA, 3);
   CHECK(wal_names(kit).contains(first));  // live
   CHECK(!wal_names(kit).contains(second));
-  CHECK(kit.contents(kB) == std::vector<std::string>{test_batch(99, 1000)});
+  CHECK(kit.contents(kB) == std::vector<std::string>{test_batch(99, 600 * kKiB)});
   kit.crash();
   kit.open();
-  CHECK(kit.contents(kB) == std::vector<std::string>{test_batch(99, 1000)});
+  CHECK(kit.contents(kB) == std::vector<std::string>{test_batch(99, 600 * kKiB)});
 }
 
 TEST_CASE("a_file_somebody_reads_is_not_released") {
@@ -172,9 +173,8 @@ TEST_CASE("a_cell_that_cannot_log_what_it_applies_stops") {
   CellKit kit;
   kit.reserve_bytes = 0;
   kit.open();
-  REQUIRE(kit.append(kA, "x"));
-  kit.settle();
   kit.disk.fill_after(0);
+  while (kit.append(kA, test_batch(1, 100 * kKiB))) kit.settle();  // all live: no file can be given back
   const std::string payload(100 * kKiB, 'm');
   Lsn lsn;
   for (int i = 0; i < 100 && lsn != Lsn(UINT64_MAX); ++i) {
@@ -186,6 +186,67 @@ TEST_CASE("a_cell_that_cannot_log_what_it_applies_stops") {
   CHECK(kit.cell->failed());
   CHECK(kit.engine->failures.size() == 1);
   CHECK(kit.engine->failures.front().code == ErrorCode::kDiskFull);
+}
+
+// What opens files fails with `error` while that is set.
+class RefusingDisk final : public io::Disk {
+ public:
+  explicit RefusingDisk(io::SimDisk& disk) : disk_(disk) {}
+  base::Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override {
+    if (error) return base::fail(*error, "refused");
+    return disk_.open(path, mode);
+  }
+  base::Result<std::vector<std::string>> list(const std::string& path) override { return disk_.list(path); }
+  base::Result<> make_directory(const std::string& path) override { return disk_.make_directory(path); }
+  base::Result<> rename(const std::string& from, const std::string& to) override { return disk_.rename(from, to); }
+  base::Result<> remove(const std::string& path) override { return disk_.remove(path); }
+  base::Result<> sync_directory(const std::string& path) override { return disk_.sync_directory(path); }
+  base::Result<Space> space(const std::string& path) override { return disk_.space(path); }
+  base::Result<std::unique_ptr<io::File>> lock(const std::string& path) override { return disk_.lock(path); }
+
+  std::optional<ErrorCode> error;
+
+ private:
+  io::SimDisk& disk_;
+};
+
+TEST_CASE("a_file_that_cannot_be_prepared_for_want_of_space_or_descriptors_is_tried_again_and_other_errors_are_final") {
+  for (const ErrorCode code : {ErrorCode::kDiskFull, ErrorCode::kOverloaded, ErrorCode::kIo, ErrorCode::kNotFound}) {
+    CAPTURE(base::name_of(code));
+    io::SimWorld world({.seed = 1});
+    io::SimDisk sim(1);
+    REQUIRE(sim.make_directory("/w"));
+    RefusingDisk disk(sim);
+    WalFiles files(
+        {.disk = disk, .loop = world.loop(0), .directory = "/w", .file_bytes = 64 * kKiB, .reserve_files = 1});
+    std::vector<base::Error> failures;
+    files.set_on_failed([&](const base::Error& error) { failures.push_back(error); });
+    REQUIRE(files.set_current(1));
+    disk.error = code;
+    files.prepare_ahead();
+    world.run_for(std::chrono::seconds(3));
+    const bool may_pass = code == ErrorCode::kDiskFull || code == ErrorCode::kOverloaded;
+    CHECK(files.only_reserve_left() == (code == ErrorCode::kDiskFull));
+    CHECK(failures.size() == (may_pass ? 0 : 1));
+    if (!may_pass) CHECK(failures.front().code == ErrorCode::kIo);
+    disk.error.reset();
+    world.run_for(std::chrono::seconds(2));
+    CHECK(files.can_advance(false) == may_pass);
+  }
+}
+
+TEST_CASE("a_failed_sync_of_a_file_that_is_being_prepared_stops_the_cell") {
+  CellKit kit;
+  REQUIRE(kit.try_open());
+  kit.disk.faults.sync_error = 1;
+  kit.settle();
+  kit.disk.faults.sync_error = 0;
+  kit.settle();
+  CHECK(kit.cell->failed());
+  CHECK(!kit.cell->disk_full());
+  REQUIRE(kit.engine->failures.size() == 1);
+  CHECK(kit.engine->failures.front().text.contains("cannot prepare a WAL file: "));
+  CHECK(kit.append(kA, "x").error().code == ErrorCode::kIo);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "base/crc32c.h"
 
@@ -54,6 +55,7 @@ class Recovery {
       advance_past(*slot);
     }
     TRY(judge_tail());
+    for (const Kept& kept : kept_) report_.unproven.push_back(kept.slot);
     return report_;
   }
 
@@ -114,6 +116,8 @@ class Recovery {
              .next_lsn = Lsn(h.lsn.value + h.mutation_count),
              .previous_crc = slot.crc,
              .epoch = h.epoch};
+    kept_.push_back({h.seq, {h.position, h.disk_bytes()}});
+    while (!kept_.empty() && kept_.front().seq <= h.durable_seq) kept_.pop_front();
     ++report_.slots;
     report_.bytes += h.disk_bytes();
     report_.newest_leader_ts = std::max(report_.newest_leader_ts, h.leader_ts);
@@ -158,15 +162,33 @@ class Recovery {
                     WalFiles::name_of(witness.header.position.file_seq), witness.header.position.offset));
   }
 
+  struct Kept {
+    SlotSeq seq;
+    RecoveryReport::Unproven slot;
+  };
   const WalFiles& files_;
   base::CellId cell_;
   RecoveryReport report_;
+  std::deque<Kept> kept_;  // above the highest durable_seq seen
   std::shared_ptr<io::File> window_file_;
   std::unique_ptr<FileWindow> window_;
   uint64_t window_seq_ = 0;
 };
 
 }  // namespace
+
+base::Result<> make_durable(const WalFiles& files, const RecoveryReport& report) {
+  std::vector<uint8_t> bytes;
+  for (const RecoveryReport::Unproven& slot : report.unproven) {
+    const auto file = files.file(slot.at.file_seq);
+    bytes.resize(slot.bytes);
+    TRY(file->read_at(bytes, slot.at.offset));
+    const View view = bytes;
+    TRY(file->write_at({&view, 1}, slot.at.offset));
+    TRY(file->sync_data());
+  }
+  return {};
+}
 
 base::Result<RecoveryReport> recover_wal(const WalFiles& files, base::CellId cell, const WalEnd& from,
                                          const SlotVisitor& visit) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "storage/wal.h"
 
@@ -24,10 +25,20 @@ struct RecoveryReport {
     uint64_t offset = 0;
   };
   std::optional<Cut> cut;  // the torn tail, if something lay there
+  // Kept slots that no later slot says were synced: where each lies and how long it is.
+  struct Unproven {
+    WalPosition at;
+    size_t bytes = 0;
+  };
+  std::vector<Unproven> unproven;
 };
 
 // `visit` gets each slot's header and mutations, in order; an error from it stops recovery.
 using SlotVisitor = std::function<base::Result<>(const SlotHeader& header, View mutations)>;
+
+// Makes what was kept durable before anything relies on it. The unproven slots are written again, byte for byte, and not
+// only synced: after a sync that failed, the system shows bytes that it will never write by itself.
+base::Result<> make_durable(const WalFiles& files, const RecoveryReport& report);
 
 base::Result<RecoveryReport> recover_wal(const WalFiles& files, base::CellId cell, const WalEnd& from,
                                          const SlotVisitor& visit);

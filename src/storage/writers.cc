@@ -1,7 +1,6 @@
 #include "storage/writers.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace polylog::storage {
 namespace {
@@ -52,6 +51,15 @@ void WriterTable::note(const WriterStamp& stamp, base::Offset base_offset, base:
 
 void WriterTable::expire(base::WallTime idle_since) {
   std::erase_if(writers_, [&](const auto& entry) { return entry.second.last_append < idle_since; });
+}
+
+std::vector<KnownWriter> WriterTable::all() const {
+  std::vector<KnownWriter> all;
+  all.reserve(writers_.size());
+  for (const auto& [id, state] : writers_)
+    all.push_back({id, state.epoch, state.batches[state.count - 1].last_sequence, state.last_append});
+  std::ranges::sort(all, {}, &KnownWriter::id);
+  return all;
 }
 
 // count u32 | {id i64, epoch u16, last_append i64, batches u8, {first u32, last u32, base_offset i64}...}...

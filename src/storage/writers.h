@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -15,6 +16,14 @@
 #include "storage/mutation.h"
 
 namespace polylog::storage {
+
+// A writer as others are told of it.
+struct KnownWriter {
+  int64_t id = 0;
+  int16_t epoch = -1;
+  int32_t last_sequence = -1;
+  base::WallTime last_append;
+};
 
 class WriterTable {
  public:
@@ -30,6 +39,7 @@ class WriterTable {
 
   void expire(base::WallTime idle_since);
   size_t size() const { return writers_.size(); }
+  std::vector<KnownWriter> all() const;  // ascending by id
 
   void save(base::Writer& out) const;  // sorted by id: equal tables give equal bytes
   bool load(base::Reader& in);

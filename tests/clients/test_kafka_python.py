@@ -417,11 +417,33 @@ def test_configs_of_an_unknown_topic_are_an_error(admin, topic):
         configs_of(admin, ConfigResourceType.TOPIC, topic)
 
 
-def test_configs_of_the_broker_are_described_read_only(admin):
+def test_configs_of_the_broker_are_described(admin):
     configs = configs_of(admin, ConfigResourceType.BROKER, "1")
-    assert configs["auto.create.topics.enable"][0] == "true"
-    assert configs["message.max.bytes"][0] == "1048588"
-    assert all(read_only for _, read_only, _ in configs.values())
+    assert configs["auto.create.topics.enable"] == ("true", False, 5)
+    assert configs["message.max.bytes"] == ("1048588", False, 5)
+    assert configs["log.retention.ms"][0] is None and configs["log.retention.hours"][0] == "168"
+    assert configs["broker.id"] == ("1", True, 5)
+
+
+def test_a_config_of_the_broker_acts_at_once_and_survives_a_kill():
+    def alter_broker(broker, **configs):
+        admin = KafkaAdminClient(bootstrap_servers=broker.address("kafka"))
+        response = admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", configs)])
+        described = configs_of(admin, ConfigResourceType.BROKER, "1")["message.max.bytes"]
+        admin.close()
+        return response.resources[0][0], described
+
+    with Broker() as broker:
+        produce(broker, "t", [b"x" * 5000])
+        assert alter_broker(broker, **{"message.max.bytes": "2000"}) == (0, ("2000", False, 2))
+        with pytest.raises(errors.MessageSizeTooLargeError):
+            produce(broker, "t", [b"x" * 5000])
+        broker.kill()
+        broker.start()
+        with pytest.raises(errors.MessageSizeTooLargeError):
+            produce(broker, "t", [b"x" * 5000])
+        assert alter_broker(broker) == (0, ("1048588", False, 5))
+        produce(broker, "t", [b"x" * 5000])
 
 
 # ---- admin: groups
@@ -488,3 +510,12 @@ def test_the_cluster_is_one_broker_that_is_its_controller(shared, admin):
     cluster = admin.describe_cluster()
     assert [(b["node_id"], b["port"]) for b in cluster["brokers"]] == [(1, shared.ports["kafka"])]
     assert cluster["controller_id"] == 1 and cluster["cluster_id"]
+
+
+def test_log_directories_tell_the_sizes_of_partitions(shared, admin, topic):
+    create(admin, topic, 2)
+    produce(shared, topic, [b"x" * 1000] * 3, partition=1)
+    error, path, topics = admin.describe_log_dirs().log_dirs[0]
+    sizes = {(name, p[0]): p[1] for name, partitions in topics for p in partitions}
+    assert error == 0 and path
+    assert sizes[topic, 0] == 0 and 3000 < sizes[topic, 1] < 4000

@@ -8,6 +8,7 @@ from harness import Broker
 DESCRIBE_GROUPS, LIST_GROUPS, FIND_COORDINATOR, OFFSET_COMMIT, OFFSET_FETCH = 15, 16, 10, 8, 9
 CREATE_TOPICS, DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS, ELECT_LEADERS, OFFSET_DELETE = 19, 32, 44, 43, 47
 JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP = 11, 13, 14
+DESCRIBE_PRODUCERS, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 61, 74, 75
 TOPIC, BROKER = 2, 4
 SET, DELETE, APPEND, SUBTRACT = range(4)
 
@@ -195,9 +196,9 @@ def test_validating_changes_nothing(ask, topic):
     assert describe(ask, TOPIC, topic, ["retention.ms"])["retention.ms"][0] == "604800000"
 
 
-def test_the_broker_and_unknown_things_cannot_be_altered(ask):
+def test_what_is_fixed_and_what_is_unknown_cannot_be_altered(ask):
     assert alter(ask, TOPIC, "nothing", ("retention.ms", SET, "1"))[0] == 3
-    assert alter(ask, BROKER, "1", ("log.retention.ms", SET, "1"))[0] == 42
+    assert alter(ask, BROKER, "1", ("node.id", SET, "2"))[0] == 42
     assert alter(ask, BROKER, "1", ("no.such.config", SET, "1"))[0] == 40
     assert alter(ask, BROKER, "2", ("log.retention.ms", SET, "1"))[0] == 42
     assert alter(ask, 32, "group", ("a", SET, "1"))[0] == 42
@@ -208,13 +209,22 @@ def test_every_config_has_a_type_a_default_and_documentation(ask, topic):
     assert {"cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas"} <= set(configs)
     for value, read_only, source, synonyms, kind, documentation in configs.values():
         assert value is not None and not read_only and source == 5 and 1 <= kind <= 7 and documentation
-        assert all(s[1] == value for s in synonyms)
+        assert all(s[1] == value for s in synonyms if s[0] != "log.retention.hours")
 
 
 def test_there_are_no_configs_of_all_brokers_but_of_this_one(ask):
     assert describe(ask, BROKER, "") == {}
     assert describe(ask, BROKER, "1")["node.id"][0] == "1"
     assert describe(ask, BROKER, "2") == 42
+
+
+def test_a_config_of_the_broker_is_set_and_deleted(ask):
+    assert alter(ask, BROKER, "", ("log.retention.minutes", SET, "10")) == (0, None)
+    assert describe(ask, BROKER, "") == {
+        "log.retention.minutes": ("10", False, 3, [("log.retention.minutes", "10", 3)], 3, None)}
+    assert describe(ask, BROKER, "1")["log.retention.minutes"][:3] == ("10", False, 3)
+    assert alter(ask, BROKER, "", ("log.retention.minutes", DELETE, None)) == (0, None)
+    assert describe(ask, BROKER, "") == {}
 
 
 # ---- groups
@@ -459,3 +469,73 @@ def test_no_election_is_needed(ask, topic):
 
     assert ask(ELECT_LEADERS, 2, True, write, lambda i: (i.fixed("i"), i.fixed("h"), i.array(read_topic)))[1:] == (
         0, [(topic, [(0, 84), (1, 84), (2, 3)])])
+
+
+# ---- what administrators' tools ask
+
+def test_topics_are_described_page_by_page(ask, topic):
+    def write(cursor):
+        def write_cursor(o):
+            if cursor is None:
+                return o.fixed("b", -1)
+            return o.fixed("b", 1).text(cursor[0]).fixed("i", cursor[1]).tags()
+        return lambda o: write_cursor(o.array([topic], lambda o, t: o.text(t).tags()).fixed("i", 1))
+
+    def read_partition(i):
+        error, index, leader, _epoch = i.fixed("hiii")
+        replicas, isr = i.array(lambda i: i.fixed("i")), i.array(lambda i: i.fixed("i"))
+        elr, last_known, offline = (i.array(lambda i: i.fixed("i")) for _ in range(3))
+        i.tags()
+        assert (error, leader, replicas, isr, elr, last_known, offline) == (0, 1, [1], [1], None, None, [])
+        return index
+
+    def read_topic(i):
+        error, name, topic_id, internal = i.fixed("h"), i.text(), i.take(16), i.fixed("?")
+        partitions, operations = i.array(read_partition), i.fixed("i")
+        i.tags()
+        assert (error, name, internal) == (0, topic, False) and any(topic_id) and operations > 0
+        return partitions
+
+    def read(i):
+        assert i.fixed("i") == 0
+        pages = i.array(read_topic)
+        if i.fixed("b") < 0:
+            return pages, None
+        cursor = i.text(), i.fixed("i")
+        i.tags()
+        return pages, cursor
+
+    assert ask(DESCRIBE_TOPIC_PARTITIONS, 0, True, write(None), read) == ([[0]], (topic, 1))
+    assert ask(DESCRIBE_TOPIC_PARTITIONS, 0, True, write((topic, 1)), read) == ([[1]], None)
+
+
+def test_resources_with_configs_are_listed(ask, topic):
+    def read_resource(i):
+        resource = i.text(), i.fixed("b")
+        i.tags()
+        return resource
+
+    listed = ask(LIST_CONFIG_RESOURCES, 1, True, lambda o: o.array([], None),
+                 lambda i: (i.fixed("ih"), i.array(read_resource)))
+    assert listed[0] == (0, 0)
+    assert (topic, TOPIC) in listed[1] and ("1", BROKER) in listed[1]
+    old = ask(LIST_CONFIG_RESOURCES, 0, True, lambda o: None, lambda i: (i.fixed("ih"), i.array(In.text)))
+    assert old == ((0, 0), [])
+
+
+def test_a_partition_without_numbered_batches_has_no_producers(ask, topic):
+    def read_partition(i):
+        partition = i.fixed("ih"), i.text(), i.array(lambda i: pytest.fail("nobody wrote"))
+        i.tags()
+        return partition
+
+    def read_topic(i):
+        result = i.text(), i.array(read_partition)
+        i.tags()
+        return result
+
+    def write(o):
+        o.array([topic], lambda o, t: o.text(t).array([0, 2], lambda o, p: o.fixed("i", p)).tags())
+
+    assert ask(DESCRIBE_PRODUCERS, 0, True, write, lambda i: (i.fixed("i"), i.array(read_topic))) == (
+        0, [(topic, [((0, 0), None, []), ((2, 3), None, [])])])

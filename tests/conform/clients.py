@@ -102,6 +102,11 @@ def kafka_clients(version):
                        ("org.apache.kafka", "kafka-clients", version)))
 
 
+def kafka_clients_new_groups(version):
+    return Client("kafka-clients-new-groups", version, "kafka",
+                  java("NewGroupSuite", ["Checks", "Kafka", "NewGroupSuite"], ("org.apache.kafka", "kafka-clients", version)))
+
+
 def kafka_tools(version):
     return Client("kafka-tools", version, "kafka",
                   java("ToolsSuite", ["Checks", "ToolsSuite"], ("org.apache.kafka", "kafka-tools", version),
@@ -140,6 +145,7 @@ def node(package, version, suite, **environment):
 
 CLIENTS = [
     kafka_clients("4.3.1"),
+    kafka_clients_new_groups("4.3.1"),
     Client("franz-go", go_version("github.com/twmb/franz-go"), "kafka", go("franz")),
     Client("amqp091-go", go_version("github.com/rabbitmq/amqp091-go"), "amqp", go("amqp091")),
     Client("sarama", go_version("github.com/IBM/sarama"), "kafka", go("sarama")),

@@ -126,11 +126,13 @@ class Consumer final : public Client {
     } else if (auto* acquired = std::get_if<broker::AcquireDone>(&body)) {
       acquiring_ = 0;
       if (acquired->run && *acquired->run) keep(**acquired->run, true);
-    } else if (std::holds_alternative<broker::SettleDone>(body)) {
+    } else if (const auto* settled = std::get_if<broker::SettleDone>(&body)) {
       const auto found = settling_.find(token);
       if (found == settling_.end()) return;
-      for (const auto& [first, last] : found->second)
-        model().settle_confirmed(queue_.partition, first.value, last.value);
+      if (settled->result) {
+        for (const auto& [first, last] : found->second)
+          model().settle_confirmed(queue_.partition, first.value, last.value);
+      }
       settling_.erase(found);
     }
   }

@@ -406,16 +406,17 @@ class Run {
                      {"start under faults", faulty_starts_},
                      {"mail delayed", world_.loops().event_count(io::SimEvent::kMail)},
                      {"answer overtaken", scene_.overtakings}};
-    uint64_t wal_files = 0, checkpoints = 0;
+    uint64_t wal_files = 0, checkpoints = 0, extents = 0;
     for (const std::string& path : world_.files()) {
-      if (path.ends_with(".plc"))
-        ++checkpoints;
-      else
+      if (path.ends_with(".plc")) ++checkpoints;
+      if (path.ends_with(".plx")) ++extents;
+      if (path.ends_with(".plw"))
         wal_files = std::max<uint64_t>(wal_files, std::stoull(path.substr(path.size() - 20, 16), nullptr, 16));
     }
     result.totals = {{"requests", scene_.requests},
                      {"WAL files filled, of the busier cell", wal_files},
                      {"checkpoints left at the end", checkpoints},
+                     {"packs and segments left at the end", extents},
                      {"disk reads", c.reads},
                      {"disk writes", c.writes},
                      {"cells stopped, disk full for long", stopped_when_full_},

@@ -165,7 +165,8 @@ std::vector<std::string> World::files() {
     const std::string directory = directory_of_cell(cell);
     if (const auto names = disk_.list(directory))
       for (const std::string& name : *names)
-        if (name.ends_with(".plw") || name.ends_with(".plc")) paths.push_back(directory + "/" + name);
+        if (name.ends_with(".plw") || name.ends_with(".plc") || name.ends_with(".plx"))
+          paths.push_back(directory + "/" + name);
   }
   return paths;
 }

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness import Broker, scratch_dir, wait_for
-from kafka_wire import NONE, STORAGE_ERROR, Batches, Wire, batch
+from kafka_wire import MESSAGE_TOO_LARGE, NONE, STORAGE_ERROR, Batches, Wire, batch, batch_of_bytes
 
 pika = pytest.importorskip("pika")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs takes root")
@@ -21,9 +21,9 @@ VALUE = os.urandom(200_000)
 
 
 @contextlib.contextmanager
-def small_disk():
+def small_disk(size=DISK_BYTES):
     mount_point = scratch_dir("tmpfs")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "polylog-test", mount_point], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "polylog-test", mount_point], check=True)
     try:
         yield mount_point
     finally:
@@ -241,3 +241,18 @@ def test_a_full_disk_can_be_stopped_and_started():
             assert wire.delete_topic("bulk") == NONE
             assert wire.create_topic("next") == NONE
             wait_for(lambda: can_produce(wire, "next"), RESUME_AFTER_DELETE_SECONDS_MAX, "producing works again")
+
+
+def test_a_message_may_need_more_log_files_than_are_ready_but_not_half_of_the_disk():
+    with small_disk(40 << 20) as disk, Broker(data_dir=disk / "data") as broker, Wire(broker, 20) as wire:
+        assert wire.create_topic("t", max_message_bytes=100 << 20) == NONE
+        assert wire.produce("t", batch_of_bytes(10 << 20)) == (NONE, 0)
+        assert wire.produce("t", batch_of_bytes(20 << 20)) == (MESSAGE_TOO_LARGE, -1)
+        assert wire.produce("t", batch(b"goes on")) == (NONE, 1)
+        channel = connect_amqp(broker).channel()
+        channel.queue_declare("q", durable=True)
+        channel.basic_publish("", "q", bytes(16 << 20))
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as closed:
+            channel.queue_declare("q", passive=True)
+        assert closed.value.reply_code == 406 and "larger than what fits a disk of this size" in closed.value.reply_text
+        assert channel.connection.channel().queue_declare("q", passive=True).method.message_count == 0

@@ -22,8 +22,6 @@ VALUE = os.urandom(1_000_000)
 PRODUCERS = 24
 SECONDS_OF_LOAD = 5
 BOMB_BYTES = 100_000_000
-NOT_ENOUGH_REPLICAS = 19  # retriable: nothing was appended
-REFUSED_SHARE_MAX = 0.1
 REQUEST_BYTES_MAX = 104_857_600
 
 
@@ -61,21 +59,18 @@ def in_threads(works, seconds=60):
 
 
 def produce_without_waiting(broker, topic, partition, seconds, counts):
-    """As fast as the socket takes it; the answers are read by another thread. A refusal must be one that says: try again."""
+    """As fast as the socket takes it; the answers are read by another thread. What is too much is held back, not refused."""
     data = batch(VALUE)
     with Wire(broker, 60) as wire:
         sent, deadline = 0, time.monotonic() + seconds
         total = []
 
         def read_answers():
-            acked = refused = 0
-            while not total or acked + refused < total[0]:
-                error, offset = wire.receive_produced()
-                assert (error, offset) in [(NONE, acked), (NOT_ENOUGH_REPLICAS, -1)]
-                acked += error == NONE
-                refused += error != NONE
+            acked = 0
+            while not total or acked < total[0]:
+                assert wire.receive_produced() == (NONE, acked)
+                acked += 1
             counts[partition] = acked
-            assert refused <= REFUSED_SHARE_MAX * total[0], f"{refused} of {total[0]} refused instead of held back"
         reader_errors = []
 
         def guarded():

@@ -79,3 +79,30 @@ def test_a_publish_that_was_not_synced_is_never_confirmed(broker):
             channel.confirm_delivery()
     wait_for(lambda: broker.http("/readyz")[0] == 503, 5, "/readyz says so")
     assert "cell 0" in broker.http("/readyz")[1] and "cell 1" in broker.http("/readyz")[1]
+
+
+@pytest.mark.parametrize("asked", ["declare", "close"])
+def test_acks_that_are_not_synced_end_the_connection_and_the_next_method_is_not_answered(broker, asked):
+    def connect():
+        parameters = pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0, blocked_connection_timeout=5)
+        return pika.BlockingConnection(parameters)
+    channel = connect().channel()
+    channel.queue_declare("q", durable=True)
+    channel.confirm_delivery()
+    for _ in range(3):
+        channel.basic_publish("", "q", b"x", pika.BasicProperties(delivery_mode=2))
+    tags = [channel.basic_get("q")[0].delivery_tag for _ in range(3)]
+    channel.basic_ack(tags[0])
+    assert channel.queue_declare("q", passive=True).method.message_count == 0  # the ack is durable
+    broker.sync_switch.write_text("/cell-")
+    channel.basic_ack(tags[1])
+    with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as ended:
+        channel.queue_declare("q", passive=True) if asked == "declare" else channel.close()
+    assert ended.value.reply_code == 541
+    assert "INTERNAL_ERROR - acknowledgements: " in ended.value.reply_text
+    wait_for(lambda: broker.http("/readyz")[0] == 503, 5, "/readyz says so")
+    broker.sync_switch.unlink()
+    broker.stop()
+    broker.start()
+    channel = connect().channel()
+    assert channel.queue_declare("q", passive=True).method.message_count in (1, 2)  # one ack lasts, one may

@@ -12,7 +12,7 @@ A spec file describes one API. `#` starts a comment. Fields are listed in wire o
 
 versions: `3`, `3-5` or `3+` (to the API's last). type: bool int8 int16 int32 int64 error uuid string bytes records, or
 a struct's name, whose fields follow one level deeper (or stand at its first use in the message); `[]` before it makes
-an array. A nullable field defaults to null.
+an array. A nullable field defaults to null. A nullable struct has a byte before it: -1 null, 1 present.
 """
 import pathlib
 import re
@@ -91,8 +91,6 @@ class Field:
                 raise SpecError(f"unexpected word {word}")
         if self.kind not in SCALARS and not self.kind[0].isupper():
             raise SpecError(f"unknown type {self.kind}")
-        if self.is_struct() and self.null and not self.is_array:
-            raise SpecError("nullable structs are not supported")
 
     def is_struct(self):
         return self.kind not in SCALARS

@@ -33,6 +33,7 @@ void Catalog::apply(const CatalogDelta& delta) {
       by_id_.erase(delta.record->id);
       by_name_.erase(delta.record->name);
       return;
+    case CatalogDelta::What::kSettings: settings_ = delta.settings; return;
   }
 }
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kStreamPrefix = "stream/";
 constexpr std::string_view kTombPrefix = "tomb/";
+constexpr std::string_view kSettingsKey = "settings";
 constexpr std::string_view kWriterIdKey = "ids/writer";
 constexpr int64_t kWriterIdBlock = 1000;
 
@@ -28,6 +29,13 @@ base::Result<std::vector<CatalogService::Tomb>> CatalogService::load() {
     apply_to_master(nullptr, record);
     for (Broker* broker : options_.brokers)
       broker->apply_catalog({.version = delta_version_, .what = CatalogDelta::What::kPut, .record = record});
+  }
+  if (const auto stored = options_.store.get(kSettingsKey)) {
+    TRY_ASSIGN(Settings settings, decode_settings(base::as_view(*stored)));
+    settings_ = std::make_shared<const Settings>(std::move(settings));
+    for (Broker* broker : options_.brokers)
+      broker->apply_catalog(
+          {.version = delta_version_, .what = CatalogDelta::What::kSettings, .record = {}, .settings = settings_});
   }
   std::vector<Tomb> tombs;
   for (const auto& [key, value] : options_.store.range(kTombPrefix)) {
@@ -126,6 +134,16 @@ CatalogService::Change CatalogService::plan(const AddPartitions& request) {
   return change;
 }
 
+CatalogService::Change CatalogService::plan(const SetSettings& request) {
+  Change change;
+  if (request.expected_version != settings_->version) {
+    change.result = base::fail(base::ErrorCode::kConflict, "changed by someone else meanwhile; read them again");
+  } else {
+    change.settings = std::make_shared<Settings>(settings_->version + 1, request.values);
+  }
+  return change;
+}
+
 // --- carrying out
 
 void CatalogService::change(ReplyTo from, CatalogRequest request) {
@@ -143,6 +161,8 @@ void CatalogService::change(ReplyTo from, CatalogRequest request) {
 }
 
 std::string CatalogService::name_in(const CatalogRequest& request) const {
+  // A stream of that name would wait for settings and they for it: no harm.
+  if (std::holds_alternative<SetSettings>(request)) return std::string(kSettingsKey);
   if (const auto* create = std::get_if<CreateStream>(&request)) return create->wanted.name;
   const auto name_of = [this](const base::Uuid& id) {
     const Record record = find(id);
@@ -160,25 +180,37 @@ void CatalogService::start(uint64_t number) {
   change.result = std::move(planned.result);
   change.before = std::move(planned.before);
   change.after = std::move(planned.after);
-  storage::MetaTxn txn;
-  if (change.result && change.before != change.after) {
+  change.settings = std::move(planned.settings);
+  if (change.changes() && !change.settings) {
     const StreamRecord& record = change.after ? *change.after : *change.before;
     change.stored = record.durable && !record.exclusive_owner;
-    if (change.stored && change.after) txn.puts.emplace_back(stream_key(record.id), encode_record(record));
-    if (change.stored && !change.after) {
-      txn.removes.push_back(stream_key(record.id));
-      txn.puts.emplace_back(tomb_key(record.id), encode_record(record));
-    }
   }
-  options_.store.commit(std::move(txn), [this, number](const base::Result<>& result) { on_durable(number, result); });
+  options_.store.commit(txn_of(change), [this, number](const base::Result<>& result) { on_durable(number, result); });
+}
+
+storage::MetaTxn CatalogService::txn_of(const Change& change) {
+  storage::MetaTxn txn;
+  if (!change.changes()) return txn;
+  if (change.settings) {
+    txn.puts.emplace_back(kSettingsKey, encode_settings(*change.settings));
+  } else if (change.stored && change.after) {
+    txn.puts.emplace_back(stream_key(change.after->id), encode_record(*change.after));
+  } else if (change.stored) {
+    txn.removes.push_back(stream_key(change.before->id));
+    txn.puts.emplace_back(tomb_key(change.before->id), encode_record(*change.before));
+  }
+  return txn;
 }
 
 void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
   Change& change = changes_.at(number);
   change.durable = true;
   const std::string name = change.name;
-  const bool changes = change.result && change.before != change.after;
-  if (changes && result) apply_to_master(change.before, change.after);
+  const bool changes = change.changes();
+  if (changes && result) {
+    apply_to_master(change.before, change.after);
+    if (change.settings) settings_ = change.settings;
+  }
   if (changes && !result) {
     change.result = std::unexpected(result.error());
     change.before = change.after = nullptr;
@@ -200,9 +232,11 @@ void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
 
 void CatalogService::broadcast(uint64_t number) {
   Change& change = changes_.at(number);
+  using What = CatalogDelta::What;
   const CatalogDelta delta{.version = ++delta_version_,
-                           .what = change.after ? CatalogDelta::What::kPut : CatalogDelta::What::kRemove,
-                           .record = change.after ? change.after : change.before};
+                           .what = change.settings ? What::kSettings : change.after ? What::kPut : What::kRemove,
+                           .record = change.after ? change.after : change.before,
+                           .settings = change.settings};
   if (!change.after && change.stored) wait_for_drops(change.before);
   change.acks_missing = options_.brokers.size();
   io::Loop& here = options_.brokers[0]->loop();

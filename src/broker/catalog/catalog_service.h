@@ -44,21 +44,25 @@ class CatalogService {
     ReplyTo from;
     base::Result<> result;
     Record before, after;      // either may be null; both null: nothing changes
+    std::shared_ptr<const Settings> settings;  // of a change of settings: what they will be
     bool stored = false;       // goes to the MetaStore
     size_t acks_missing = 0;
     bool durable = false;
     std::string name;                       // of the stream it is about; empty: of none
     std::optional<CatalogRequest> request;  // until it is planned
+    bool changes() const { return result && (before != after || settings != nullptr); }
   };
   Change plan(const CreateStream& request);
   Change plan(const DeleteStream& request);
   Change plan(const AlterStream& request);
   Change plan(const AddPartitions& request);
+  Change plan(const SetSettings& request);
   Record find(const base::Uuid& id) const;
   void place(StreamRecord& record, uint32_t partition_count) const;
   std::string name_in(const CatalogRequest& request) const;
   void start(uint64_t number);
   void apply_to_master(const Record& before, const Record& after);
+  static storage::MetaTxn txn_of(const Change& change);
   void on_durable(uint64_t number, const base::Result<>& result);
   void broadcast(uint64_t number);
   void on_ack(uint64_t number);
@@ -70,6 +74,7 @@ class CatalogService {
   // is durable or has failed, so that none is built on something that never came to be.
   std::map<std::string, Record, std::less<>> by_name_;
   std::unordered_map<base::Uuid, Record> by_id_;
+  std::shared_ptr<const Settings> settings_ = std::make_shared<Settings>();
   std::map<uint64_t, Change> changes_;  // by number, in order; answered from the front
   std::unordered_map<std::string, std::deque<uint64_t>> by_busy_name_;  // the first is under way, the rest wait
   uint64_t next_change_ = 1;

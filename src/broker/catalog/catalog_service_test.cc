@@ -70,6 +70,63 @@ TEST_CASE("a_delete_cut_off_by_a_crash_anywhere_is_whole_or_not_at_all_in_the_en
   }
 }
 
+TEST_CASE("settings_reach_every_core_and_outlive_a_crash") {
+  EngineKit kit(3);
+  CHECK(kit.brokers[1]->catalog().settings().values.empty());
+  CHECK(kit.change(SetSettings{.expected_version = 0, .values = {{"p.a", "1"}, {"p.b", ""}}}).result);
+  const auto check = [&] {
+    for (auto& broker : kit.brokers) {
+      CHECK(broker->catalog().settings().version == 1);
+      CHECK(broker->catalog().settings().values.at("p.a") == "1");
+    }
+  };
+  check();
+  kit.crash();
+  check();
+  CHECK(kit.change(SetSettings{.expected_version = 1, .values = {}}).result);
+  kit.crash();
+  CHECK(kit.brokers[2]->catalog().settings().values.empty());
+  CHECK(kit.brokers[2]->catalog().settings().version == 2);
+}
+
+TEST_CASE("settings_that_changed_meanwhile_are_not_overwritten") {
+  EngineKit kit;
+  const Token first = kit.send_catalog(SetSettings{.values = {{"a", "1"}}});
+  const Token second = kit.send_catalog(SetSettings{.values = {{"a", "2"}}});
+  kit.settle();
+  CHECK(kit.session->all<CatalogDone>(first)[0].result);
+  CHECK(kit.session->all<CatalogDone>(second)[0].result.error().code == ErrorCode::kConflict);
+  CHECK(kit.brokers[0]->catalog().settings().values.at("a") == "1");
+}
+
+TEST_CASE("settings_of_groups_act_at_once_and_fall_back_to_what_the_broker_was_started_with") {
+  const GroupConfig defaults{.session_timeout_ms_min = 7};
+  const GroupConfig set = with_settings(defaults, {{"groups.members_max", "3"}, {"groups.session_timeout_ms_max", "x"}});
+  CHECK(set.members_max == 3);
+  CHECK(set.session_timeout_ms_min == 7);
+  CHECK(set.session_timeout_ms_max == defaults.session_timeout_ms_max);
+  EngineKit kit;
+  const auto join = [&](const std::string& group) {
+    const Token token{kit.next_token++};
+    kit.brokers[0]->submit(base::CellId(0), {kit.session->id, token},
+                           GroupRequest{JoinRequest{.group = group,
+                                                    .client_id = "c",
+                                                    .session_timeout_ms = 100,
+                                                    .rebalance_timeout_ms = 100,
+                                                    .protocol_type = "t",
+                                                    .protocols = {{"p", "m"}}}});
+    kit.world.run_for(std::chrono::seconds(5));
+    return std::get<JoinReply>(kit.session->all<GroupReply>(token).at(0)).error;
+  };
+  CHECK(join("g") == GroupError::kInvalidSessionTimeout);
+  CHECK(kit.change(SetSettings{.values = {{"groups.session_timeout_ms_min", "50"}}}).result);
+  CHECK(join("g") != GroupError::kInvalidSessionTimeout);
+  kit.crash();
+  CHECK(join("g") != GroupError::kInvalidSessionTimeout);
+  CHECK(kit.change(SetSettings{.expected_version = 1, .values = {}}).result);
+  CHECK(join("g") == GroupError::kInvalidSessionTimeout);
+}
+
 TEST_CASE("of_conflicting_changes_one_wins") {
   EngineKit kit;
   const Token first = kit.send_catalog(CreateStream{.wanted = {.name = "x"}});

@@ -6,6 +6,7 @@ namespace polylog::broker {
 namespace {
 
 constexpr uint8_t kRecordVersion = 1;
+constexpr uint8_t kSettingsVersion = 1;
 constexpr uint8_t kAutoDelete = 1;
 
 void write_text(base::Writer& out, std::string_view text) {
@@ -14,6 +15,27 @@ void write_text(base::Writer& out, std::string_view text) {
 }
 
 std::string read_text(base::Reader& in) { return std::string(in.text(in.u32le())); }
+
+using Texts = std::map<std::string, std::string>;
+
+void write_texts(base::Writer& out, const Texts& texts) {
+  out.u32le(static_cast<uint32_t>(texts.size()));
+  for (const auto& [name, value] : texts) {
+    write_text(out, name);
+    write_text(out, value);
+  }
+}
+
+void read_texts(base::Reader& in, Texts& texts) {
+  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
+    std::string name = read_text(in);
+    texts[std::move(name)] = read_text(in);
+  }
+}
+
+std::unexpected<base::Error> newer_version() {
+  return base::fail(base::ErrorCode::kCorrupt, "a catalog record of a newer version of polylog; start that one");
+}
 
 }  // namespace
 
@@ -29,18 +51,13 @@ std::string encode_record(const StreamRecord& record) {
   out.u64le(record.version);
   out.u32le(static_cast<uint32_t>(record.partitions.size()));
   for (base::CellId cell : record.partitions) out.u16le(cell.value);
-  out.u32le(static_cast<uint32_t>(record.attributes.size()));
-  for (const auto& [name, value] : record.attributes) {
-    write_text(out, name);
-    write_text(out, value);
-  }
+  write_texts(out, record.attributes);
   return std::string(base::as_text(out.view()));
 }
 
 base::Result<StreamRecord> decode_record(base::View bytes) {
   base::Reader in(bytes);
-  if (in.u8() != kRecordVersion)
-    return base::fail(base::ErrorCode::kCorrupt, "a catalog record of a newer version of polylog; start that one");
+  if (in.u8() != kRecordVersion) return newer_version();
   StreamRecord record;
   const uint8_t kind = in.u8();
   record.kind = static_cast<StreamKind>(kind);
@@ -50,12 +67,28 @@ base::Result<StreamRecord> decode_record(base::View bytes) {
   record.name = read_text(in);
   record.version = in.u64le();
   for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) record.partitions.emplace_back(in.u16le());
-  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
-    std::string name = read_text(in);
-    record.attributes[std::move(name)] = read_text(in);
-  }
+  read_texts(in, record.attributes);
   if (!in.ok() || !in.at_end() || kind > 1) return base::fail(base::ErrorCode::kCorrupt, "a catalog record");
   return record;
+}
+
+// version u8 | record version u64 | values u32 {name, value}...
+std::string encode_settings(const Settings& settings) {
+  base::Writer out;
+  out.u8(kSettingsVersion);
+  out.u64le(settings.version);
+  write_texts(out, settings.values);
+  return std::string(base::as_text(out.view()));
+}
+
+base::Result<Settings> decode_settings(base::View bytes) {
+  base::Reader in(bytes);
+  if (in.u8() != kSettingsVersion) return newer_version();
+  Settings settings;
+  settings.version = in.u64le();
+  read_texts(in, settings.values);
+  if (!in.ok() || !in.at_end()) return base::fail(base::ErrorCode::kCorrupt, "the broker's settings");
+  return settings;
 }
 
 }  // namespace polylog::broker

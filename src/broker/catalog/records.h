@@ -35,8 +35,17 @@ struct StreamRecord {
   base::PartitionKey key(uint32_t index = 0) const { return {id, index}; }
 };
 
+// Settings of the whole broker that were made while it ran, by name. "<protocol>.<setting>" is kept for that protocol; the
+// engine reads those of groups/config.h and no others.
+struct Settings {
+  uint64_t version = 0;  // rises with every change
+  std::map<std::string, std::string> values;
+};
+
 // StreamRecord in the MetaStore, v1; drawn in docs/formats/meta.md. exclusive_owner and transient records are never stored.
 std::string encode_record(const StreamRecord& record);
 base::Result<StreamRecord> decode_record(base::View bytes);
+std::string encode_settings(const Settings& settings);  // likewise, v1
+base::Result<Settings> decode_settings(base::View bytes);
 
 }  // namespace polylog::broker

@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
 
 #include "base/limits.h"
 
@@ -15,8 +18,19 @@ struct GroupConfig {
   size_t members_max = 10'000;                 // also bounds the ids handed out and not used yet
   int64_t cursor_retention_ms = 7LL * 24 * 3600 * 1000;
   int64_t expiry_check_interval_ms = 600'000;
-  size_t metadata_bytes_max = 4'096;                                                     // of one committed cursor
+  int32_t managed_session_timeout_ms = 45'000;    // a silent member of a managed group is out
+  int32_t managed_heartbeat_interval_ms = 5'000;  // what its members are told to keep
+  size_t metadata_bytes_max = 4'096;              // of one committed cursor
   size_t mutation_bytes_max = base::limits::kSlotPartBytesMax - 4 * base::limits::kKiB;  // bounds a group's roster
 };
+
+// What can be set while the broker runs (catalog/records.h: Settings): a decimal value each. Whoever sets one has checked
+// it; what is no number changes nothing.
+inline constexpr std::string_view kSessionTimeoutMinSetting = "groups.session_timeout_ms_min";
+inline constexpr std::string_view kSessionTimeoutMaxSetting = "groups.session_timeout_ms_max";
+inline constexpr std::string_view kInitialDelaySetting = "groups.initial_rebalance_delay_ms";
+inline constexpr std::string_view kMembersMaxSetting = "groups.members_max";
+inline constexpr std::string_view kCursorRetentionSetting = "groups.cursor_retention_ms";
+GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::string>& settings);
 
 }  // namespace polylog::broker

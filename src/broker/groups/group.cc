@@ -10,7 +10,10 @@ using base::MonoTime;
 using base::WallTime;
 
 Group::Group(std::string name, GroupContext& context, base::Lsn absent_since)
-    : context_(context), absent_since_(absent_since) {
+    : context_(context),
+      absent_since_(absent_since),
+      managed_(state_, {context.config, context.streams, context.streams_version, context.new_id},
+               [this](const GroupMutation& mutation) { log(mutation); }) {
   state_.name = std::move(name);
 }
 
@@ -41,6 +44,7 @@ void Group::restore(GroupState state, base::Lsn stamp) {
 }
 
 void Group::start(MonoTime now) {
+  if (is_managed()) return managed_.start(now);
   adopt_roster();
   for (auto& [id, member] : members_) refresh_session(member, now);
 }
@@ -61,9 +65,40 @@ void Group::adopt_roster() {
   }
 }
 
+// --- the two kinds
+
+void Group::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now, WallTime wall) {
+  if (!is_managed()) {
+    const GroupError error = become_managed(request, now);
+    if (error != GroupError::kNone) return reply(to, ReconcileReply{.error = error, .member_id = request.member_id});
+  }
+  reply(to, managed_.reconcile(request, now, wall));
+}
+
+// Numbers go on from one kind to the other: a commit that was late by a whole life of the group is still told apart.
+GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) {
+  if (phase_ != GroupPhase::kEmpty) return GroupError::kWrongKind;
+  const GroupError error = managed_.check_join(request);
+  if (error != GroupError::kNone) return error;
+  pending_.clear();
+  log(ManagedBegun{name(), std::max(generation_, state_.generation_started)});
+  managed_.start(now);
+  return GroupError::kNone;
+}
+
+void Group::become_member_led() {
+  log(ManagedEnded{name(), state_.managed->epoch, state_.managed->changed});
+  adopt_roster();
+}
+
 // --- join
 
 void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime wall) {
+  if (is_managed()) {
+    if (!managed_.empty()) return refuse_join(to, GroupError::kInconsistentProtocol, request.member_id);
+    if (!request.member_id.empty()) return refuse_join(to, GroupError::kUnknownMember, request.member_id);
+    become_member_led();
+  }
   if (!has_room_for(request)) {
     const bool known = members_.contains(request.member_id);
     refuse_join(to, GroupError::kGroupFull);
@@ -92,6 +127,8 @@ bool Group::has_room_for(const JoinRequest& request) const {
     case GroupPhase::kStable:
       return members_.contains(request.member_id) ||
              members_.size() + pending_.size() - pending_.count(request.member_id) < members_max;
+    case GroupPhase::kAssigning:
+    case GroupPhase::kReconciling:
     case GroupPhase::kDead: break;
   }
   return false;
@@ -390,6 +427,10 @@ void Group::refresh_session(Member& member, MonoTime now) {
 DescribeGroupsReply::Group Group::view() const {
   DescribeGroupsReply::Group view;
   view.name = name();
+  if (is_managed()) {
+    view.error = GroupError::kGroupNotFound;
+    return view;
+  }
   view.phase = phase_;
   view.generation = generation_;
   view.protocol_type = protocol_type_;
@@ -403,11 +444,20 @@ DescribeGroupsReply::Group Group::view() const {
   return view;
 }
 
+DescribeManagedReply::Group Group::managed_view() const {
+  if (is_managed()) return managed_.view();
+  DescribeManagedReply::Group view;
+  view.name = name();
+  view.error = GroupError::kGroupNotFound;
+  return view;
+}
+
 std::string Group::describe() const {
   std::string text = "group " + name() + " phase=" + name_of(phase_) + " generation=" + std::to_string(generation_) +
                      " protocol=" + protocol_type_ + "/" + protocol_ + " leader=" + leader_ +
                      " lsn=" + std::to_string(lsn_.value) + " cursors=" + std::to_string(state_.cursors.size()) +
                      " pending=" + std::to_string(pending_.size());
+  if (is_managed()) text += " " + managed_.describe();
   for (const auto& [id, member] : members_) {
     text += "\n  member " + id + (member.join_waiter ? " joining" : "") + (member.sync_waiter ? " syncing" : "") +
             (member.joined ? " joined" : "") + (member.sync_due ? " sync_due" : "");

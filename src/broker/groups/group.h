@@ -7,6 +7,8 @@
 // GroupState and changes by mutations only; the working copy of the roster beside it holds what a rebalance has not
 // settled yet. After a restart the group carries on with the last settled roster, members get a fresh session deadline,
 // and the next generation is above any that a member may have heard of.
+// A managed group has the same cursors, and ManagedMembers in place of all of this: see managed_members.h. An empty group
+// becomes whatever the first to join asks for; its cursors stay.
 // Not here: finding and dropping groups (group_table.h), parsing member metadata (the protocol layer).
 // group.cc answers members, group_rebalance.cc moves between phases and minds the time, group_cursors.cc
 // keeps the cursors.
@@ -23,6 +25,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "broker/groups/config.h"
+#include "broker/groups/managed_members.h"
 #include "broker/groups/mutations.h"
 #include "broker/groups/output.h"
 #include "broker/groups/requests.h"
@@ -32,7 +35,9 @@ namespace polylog::broker {
 struct GroupContext {
   GroupConfig config;
   GroupOutput& output;
+  const StreamDirectory& streams;
   std::function<base::Uuid()> new_id;
+  uint64_t streams_version = 1;
 };
 
 class Group {
@@ -52,6 +57,7 @@ class Group {
   void sync(ReplyTo to, const SyncRequest& request, base::MonoTime now, base::WallTime wall);
   void heartbeat(ReplyTo to, const HeartbeatRequest& request, base::MonoTime now);
   void leave(ReplyTo to, const LeaveRequest& request, base::MonoTime now, base::WallTime wall);
+  void reconcile(ReplyTo to, const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
 
   // --- cursors
@@ -63,16 +69,19 @@ class Group {
 
   // --- time
   void on_time(base::MonoTime now, base::WallTime wall);
-  std::optional<base::MonoTime> wake_at() const { return wake_at_; }  // never later than the next thing due
+  std::optional<base::MonoTime> wake_at() const;  // never later than the next thing due
 
   // --- looking
   const std::string& name() const { return state_.name; }
   const GroupState& state() const { return state_; }
-  GroupPhase phase() const { return phase_; }
+  bool is_managed() const { return state_.managed.has_value(); }
+  GroupPhase phase() const { return is_managed() ? managed_.phase() : phase_; }
   const std::string& protocol_type() const { return protocol_type_; }
   base::Lsn lsn() const { return lsn_; }  // of the newest mutation; 0: nothing durable
   DescribeGroupsReply::Group view() const;
-  bool is_idle() const { return phase_ == GroupPhase::kEmpty && pending_.empty(); }
+  DescribeManagedReply::Group managed_view() const;
+  bool is_empty() const { return is_managed() ? managed_.empty() : phase_ == GroupPhase::kEmpty; }
+  bool is_idle() const { return is_empty() && pending_.empty(); }
   std::string describe() const;
 
  private:
@@ -88,6 +97,8 @@ class Group {
   };
 
   // group.cc
+  GroupError become_managed(const ReconcileRequest& request, base::MonoTime now);
+  void become_member_led();
   void join_new(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
   void join_known(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
   void replace_static(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
@@ -157,6 +168,7 @@ class Group {
   std::map<std::string, std::string> static_ids_;  // instance id -> member id
   std::map<std::string, base::MonoTime> pending_;  // ids handed out, not used yet -> deadline
   uint64_t joins_ = 0;
+  ManagedMembers managed_;  // of a managed group
 
   bool initial_delay_ = false;  // PreparingRebalance of a group that was empty
   bool newcomer_ = false;       // since the delay was last extended

@@ -16,6 +16,7 @@ size_t size_of(const CursorKey& key) { return key.stream.size() + kNumbersBytes;
 }  // namespace
 
 GroupError Group::check_commit(const CommitRequest& request) const {
+  if (is_managed()) return managed_.check_commit(request);
   const bool is_outsider = request.generation < 0 && request.member_id.empty() && !request.instance_id;
   if (request.generation < 0 && phase_ == GroupPhase::kEmpty) return GroupError::kNone;
   if (is_outsider) return GroupError::kUnknownMember;
@@ -60,6 +61,8 @@ void Group::commit(ReplyTo to, const CommitRequest& request, MonoTime now, WallT
 
 void Group::fetch_cursors(ReplyTo to, const FetchCursorsRequest& request) {
   FetchCursorsReply answer;
+  if (is_managed()) answer.error = managed_.check_fetch(request);
+  if (answer.error != GroupError::kNone) return reply(to, std::move(answer));
   const auto add = [&](const CursorKey& key, const Cursor& cursor) {
     answer.entries.push_back({key, cursor.offset, cursor.leader_epoch, cursor.metadata});
   };
@@ -76,7 +79,7 @@ void Group::fetch_cursors(ReplyTo to, const FetchCursorsRequest& request) {
 
 void Group::delete_cursors(ReplyTo to, const DeleteCursorsRequest& request) {
   DeleteCursorsReply answer;
-  const bool in_use = phase_ != GroupPhase::kEmpty;
+  const bool in_use = !is_empty();
   if (in_use && !all_subscriptions_known()) {
     answer.error = GroupError::kNotEmpty;
     return reply(to, std::move(answer));
@@ -109,16 +112,19 @@ void Group::expire_cursors(WallTime wall) {
 }
 
 // Cursors age while nobody uses them: in an empty group since it became empty (or the commit, if later), in a stable
-// one whose subscriptions we can read those of streams no longer subscribed. Nothing ages during a rebalance.
+// one whose subscriptions we can read, or a managed one, those of streams no longer subscribed. Nothing ages during a
+// rebalance that members lead.
 bool Group::is_expired(const CursorKey& key, const Cursor& cursor, WallTime wall) const {
-  if (phase_ == GroupPhase::kStable) {
+  if (is_managed()) {
+    if (is_subscribed(key.stream)) return false;
+  } else if (phase_ == GroupPhase::kStable) {
     if (!all_subscriptions_known() || is_subscribed(key.stream)) return false;
   } else if (phase_ != GroupPhase::kEmpty) {
     return false;
   }
   if (cursor.expires) return *cursor.expires <= wall;
   WallTime since = cursor.committed;
-  if (phase_ == GroupPhase::kEmpty) since = std::max(since, state_.roster.changed);
+  if (is_empty()) since = std::max(since, is_managed() ? state_.managed->changed : state_.roster.changed);
   return wall.ms - since.ms >= context_.config.cursor_retention_ms;
 }
 
@@ -127,6 +133,7 @@ bool Group::all_subscriptions_known() const {
 }
 
 bool Group::is_subscribed(const std::string& stream) const {
+  if (is_managed()) return managed_.is_subscribed(stream);
   return std::ranges::any_of(members_, [&](const auto& entry) {
     const Subscriptions& streams = entry.second.record.subscriptions;
     return streams && std::ranges::find(*streams, stream) != streams->end();

@@ -37,6 +37,8 @@ void Group::after_removal(bool lost_member, MonoTime now, WallTime wall) {
       if (lost_member) prepare_rebalance(now, wall);
       return;
     case GroupPhase::kEmpty:
+    case GroupPhase::kAssigning:
+    case GroupPhase::kReconciling:
     case GroupPhase::kDead: return;
   }
 }
@@ -163,6 +165,7 @@ void Group::remove_member(const std::string& id, GroupError told) {
 // --- time
 
 void Group::on_time(MonoTime now, WallTime wall) {
+  if (is_managed()) return managed_.on_time(now, wall);
   expire_pending(now, wall);
   expire_sessions(now, wall);
   expire_join(now, wall);
@@ -217,6 +220,8 @@ Duration Group::rebalance_timeout() const {
   for (const auto& [id, member] : members_) longest_ms = std::max(longest_ms, member.record.rebalance_timeout_ms);
   return std::chrono::milliseconds(longest_ms);
 }
+
+std::optional<MonoTime> Group::wake_at() const { return is_managed() ? managed_.wake_at() : wake_at_; }
 
 void Group::wake_by(MonoTime time) {
   if (!wake_at_ || time < *wake_at_) wake_at_ = time;

@@ -15,8 +15,9 @@ namespace {
 constexpr size_t kGroupsPerSweep = 256;  // one loop turn's share of the search for expired cursors
 }
 
-GroupTable::GroupTable(Output& output, GroupConfig config, std::function<base::Uuid()> new_id)
-    : context_{config, output, std::move(new_id)} {}
+GroupTable::GroupTable(Output& output, const StreamDirectory& streams, GroupConfig config,
+                       std::function<base::Uuid()> new_id)
+    : context_{config, output, streams, std::move(new_id)} {}
 
 // --- rebuilding
 
@@ -177,6 +178,19 @@ void GroupTable::leave(ReplyTo to, const LeaveRequest& request, MonoTime now, Wa
   settle(*group, before);
 }
 
+void GroupTable::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now, WallTime wall) {
+  GroupError error = GroupError::kNone;
+  if (request.group.empty()) error = GroupError::kInvalidGroupId;
+  if (request.epoch != kJoinEpoch && find(request.group) == nullptr) error = GroupError::kUnknownMember;
+  if (error != GroupError::kNone) {
+    return answer_absent(to, ReconcileReply{.error = error, .member_id = request.member_id});
+  }
+  Group& group = find_or_create(request.group);
+  const Lsn before = group.lsn();
+  group.reconcile(to, request, now, wall);
+  settle(group, before);
+}
+
 // --- cursors
 
 void GroupTable::commit(ReplyTo to, const CommitRequest& request, MonoTime now, WallTime wall) {
@@ -211,28 +225,38 @@ void GroupTable::delete_cursors(ReplyTo to, const DeleteCursorsRequest& request)
 
 // --- groups
 
-void GroupTable::describe(ReplyTo to, const DescribeGroupsRequest& request) {
-  DescribeGroupsReply answer;
+template <typename Reply, typename Show>
+void GroupTable::describe_each(ReplyTo to, const std::vector<std::string>& groups, Show show) {
+  Reply answer;
   Lsn after = removal_lsn_;
-  for (const std::string& name : request.groups) {
+  for (const std::string& name : groups) {
     if (const Group* group = find(name)) {
-      answer.groups.push_back(group->view());
+      answer.groups.push_back(show(*group));
       after = std::max(after, group->lsn());
     } else {
-      DescribeGroupsReply::Group dead;
+      auto& dead = answer.groups.emplace_back();
       dead.name = name;
       dead.error = GroupError::kGroupNotFound;
-      answer.groups.push_back(std::move(dead));
     }
   }
   context_.output.reply(to, std::move(answer), after);
 }
 
+void GroupTable::describe(ReplyTo to, const DescribeGroupsRequest& request) {
+  describe_each<DescribeGroupsReply>(to, request.groups, [](const Group& group) { return group.view(); });
+}
+
+void GroupTable::describe_managed(ReplyTo to, const DescribeManagedRequest& request) {
+  describe_each<DescribeManagedReply>(to, request.groups, [](const Group& group) { return group.managed_view(); });
+}
+
 void GroupTable::list(ReplyTo to, const ListGroupsRequest& request) {
   ListGroupsReply answer;
   for (const auto& [name, group] : groups_) {
-    if (!request.phases.empty() && std::ranges::find(request.phases, group->phase()) == request.phases.end()) continue;
-    answer.groups.push_back({name, group->protocol_type(), group->phase()});
+    const GroupPhase phase = group->phase();
+    if (!request.phases.empty() && std::ranges::find(request.phases, phase) == request.phases.end()) continue;
+    const GroupKind kind = group->is_managed() ? GroupKind::kManaged : GroupKind::kMemberLed;
+    answer.groups.push_back({name, group->protocol_type(), phase, kind});
   }
   context_.output.reply(to, std::move(answer), newest_lsn_);
 }
@@ -244,7 +268,7 @@ void GroupTable::remove(ReplyTo to, const DeleteGroupsRequest& request) {
     GroupError error = GroupError::kNone;
     if (group == nullptr) {
       error = GroupError::kGroupNotFound;
-    } else if (group->phase() != GroupPhase::kEmpty) {
+    } else if (!group->is_empty()) {
       error = GroupError::kNotEmpty;
     } else {
       destroy(*group);

@@ -1,6 +1,6 @@
 // All groups of one cell, on the core that owns the cell. Finds or creates the group a request names, wakes groups when
 // their time comes, drops those that are empty and hold nothing. Deterministic: equal calls give equal effects.
-// Not here: a clock, a disk, the catalog (the owner calls drop_stream), any wire format.
+// Not here: a clock, a disk, the catalog (the owner calls drop_stream, and lends a StreamDirectory), any wire format.
 //
 // Life: restore() and apply() in log order, then start() once, then everything else.
 #pragma once
@@ -22,7 +22,7 @@ class GroupTable {
  public:
   using Output = GroupOutput;
 
-  GroupTable(Output& output, GroupConfig config, std::function<base::Uuid()> new_id);
+  GroupTable(Output& output, const StreamDirectory& streams, GroupConfig config, std::function<base::Uuid()> new_id);
 
   // --- rebuilding
   base::Result<> restore(base::View snapshot,
@@ -30,6 +30,11 @@ class GroupTable {
   base::Result<> apply(base::View mutation, base::Lsn lsn);
   void limit_mutations(size_t bytes_max) { context_.config.mutation_bytes_max = bytes_max; }  // before start()
   void start(base::MonoTime now, base::WallTime wall);
+  // From now on; what runs already keeps the times it began with.
+  void configure(GroupConfig config) {
+    config.mutation_bytes_max = context_.config.mutation_bytes_max;
+    context_.config = config;
+  }
 
   // --- requests; each is answered once through Output, unless its session closes first
   void join(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
@@ -39,12 +44,17 @@ class GroupTable {
   void commit(ReplyTo to, const CommitRequest& request, base::MonoTime now, base::WallTime wall);
   void fetch_cursors(ReplyTo to, const FetchCursorsRequest& request);
   void delete_cursors(ReplyTo to, const DeleteCursorsRequest& request);
+  void reconcile(ReplyTo to, const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
   void describe(ReplyTo to, const DescribeGroupsRequest& request);
+  void describe_managed(ReplyTo to, const DescribeManagedRequest& request);
   void list(ReplyTo to, const ListGroupsRequest& request);
   void remove(ReplyTo to, const DeleteGroupsRequest& request);
 
   // --- events
   void drop_stream(std::string_view stream);
+  void streams_changed() {
+    ++context_.streams_version;
+  }  // one came, grew or went: groups look when they are asked next
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
   void on_time(base::MonoTime now, base::WallTime wall);
   std::optional<base::MonoTime> next_deadline() const;
@@ -52,7 +62,7 @@ class GroupTable {
   // --- checkpoints: equal states give equal bytes
   std::optional<std::vector<uint8_t>> snapshot(const std::string& group) const;  // nullopt: nothing durable; drop it
   base::Lsn stamp(const std::string& group) const;                               // the lsn its snapshot reflects
-  std::vector<std::string> names() const;  // sorted
+  std::vector<std::string> names() const;                                        // sorted
   size_t size() const { return groups_.size(); }
   const Group* find(const std::string& name) const;
   const Group* next_after(const std::string& name) const;  // by name; null at the end
@@ -65,6 +75,8 @@ class GroupTable {
   void destroy(Group& group);
   void forget(const std::string& name);
   void sweep(base::MonoTime now, base::WallTime wall);
+  template <typename Reply, typename Show>
+  void describe_each(ReplyTo to, const std::vector<std::string>& groups, Show show);
   template <typename Reply>
   void answer_absent(ReplyTo to, Reply reply);
 
@@ -73,7 +85,7 @@ class GroupTable {
   std::map<std::string, base::MonoTime> wakes_by_group_;
   std::set<std::pair<base::MonoTime, std::string>> wakes_;
   std::map<SessionId, std::set<std::string>> groups_by_session_;  // where it may have a waiting reply
-  base::Lsn newest_lsn_;   // of any group: what a list of all depends on
+  base::Lsn newest_lsn_;                                          // of any group: what a list of all depends on
   base::Lsn removal_lsn_;  // of the newest removal: what "no such group" depends on
   base::MonoTime next_sweep_;
   std::string sweep_from_;  // where a sweep that was cut short goes on

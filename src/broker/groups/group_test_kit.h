@@ -28,11 +28,29 @@ struct FakeOutput : GroupOutput {
   bool answered_twice = false;
 };
 
+// The streams there are; the test changes them and says so to the table.
+struct FakeStreams : StreamDirectory {
+  std::optional<Entry> find_stream(std::string_view name) const override {
+    const auto it = streams.find(name);
+    return it == streams.end() ? std::nullopt : std::optional(it->second);
+  }
+  void each_stream(const std::function<void(std::string_view, const Entry&)>& visit) const override {
+    for (const auto& [name, entry] : streams) visit(name, entry);
+  }
+  void put(const std::string& name, uint32_t partition_count) {
+    const auto [it, is_new] = streams.try_emplace(name);
+    if (is_new) it->second.id.bytes[15] = ++ids;
+    it->second.partition_count = partition_count;
+  }
+  std::map<std::string, Entry, std::less<>> streams;
+  uint8_t ids = 0;
+};
+
 struct Kit {
   explicit Kit(GroupConfig config = {.initial_rebalance_delay_ms = 0}) : config(config) { open(); }
 
   std::unique_ptr<GroupTable> make(GroupOutput& out) {
-    return std::make_unique<GroupTable>(out, config, [this] {
+    return std::make_unique<GroupTable>(out, streams, config, [this] {
       base::Uuid id;
       ++ids;
       for (size_t i = 0; i < 8; ++i) id.bytes[15 - i] = static_cast<uint8_t>(ids >> (8 * i));
@@ -140,6 +158,7 @@ struct Kit {
 
   GroupConfig config;
   FakeOutput output;
+  FakeStreams streams;
   std::unique_ptr<GroupTable> table;
   base::MonoTime now{1'000'000'000};
   base::WallTime wall{1'700'000'000'000};

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/wire.h"
+#include "broker/groups/group_codec.h"
 
 namespace polylog::broker {
 namespace {
@@ -12,6 +13,9 @@ using base::ErrorCode;
 using base::Reader;
 using base::WallTime;
 using base::Writer;
+using namespace group_codec;
+
+constexpr uint8_t kManagedSince = 2;  // version of a snapshot
 
 template <typename... F>
 struct Overloaded : F... {
@@ -20,18 +24,6 @@ struct Overloaded : F... {
 
 // --- writing
 
-void put_text(Writer& w, std::string_view text) {
-  w.uvarint(text.size());
-  w.text(text);
-}
-
-void put_i32(Writer& w, int32_t value) { w.u32le(static_cast<uint32_t>(value)); }
-
-void put_optional_time(Writer& w, const std::optional<WallTime>& time) {
-  w.u8(time.has_value());
-  if (time) w.i64le(time->ms);
-}
-
 void put_key(Writer& w, const CursorKey& key) {
   put_text(w, key.stream);
   w.u32le(key.partition);
@@ -39,8 +31,7 @@ void put_key(Writer& w, const CursorKey& key) {
 
 void put_member(Writer& w, const MemberRecord& member) {
   put_text(w, member.id);
-  w.u8(member.instance_id.has_value());
-  if (member.instance_id) put_text(w, *member.instance_id);
+  put_optional_text(w, member.instance_id);
   put_text(w, member.client_id);
   put_text(w, member.client_host);
   put_i32(w, member.session_timeout_ms);
@@ -51,10 +42,7 @@ void put_member(Writer& w, const MemberRecord& member) {
     put_text(w, protocol.metadata);
   }
   w.u8(member.subscriptions.has_value());
-  if (member.subscriptions) {
-    w.uvarint(member.subscriptions->size());
-    for (const std::string& stream : *member.subscriptions) put_text(w, stream);
-  }
+  if (member.subscriptions) put_texts(w, *member.subscriptions);
   put_text(w, member.assignment);
 }
 
@@ -67,6 +55,14 @@ void put_roster(Writer& w, const Roster& roster) {
   w.uvarint(roster.members.size());
   for (const MemberRecord& member : roster.members) put_member(w, member);
 }
+
+constexpr GroupMutationType type_of(const ManagedBegun&) { return GroupMutationType::kManagedBegun; }
+constexpr GroupMutationType type_of(const ManagedEnded&) { return GroupMutationType::kManagedEnded; }
+constexpr GroupMutationType type_of(const ManagedMemberPut&) { return GroupMutationType::kManagedMemberPut; }
+constexpr GroupMutationType type_of(const ManagedMemberReplaced&) { return GroupMutationType::kManagedMemberReplaced; }
+constexpr GroupMutationType type_of(const ManagedMemberGone&) { return GroupMutationType::kManagedMemberGone; }
+constexpr GroupMutationType type_of(const ManagedTargets&) { return GroupMutationType::kManagedTargets; }
+constexpr GroupMutationType type_of(const ManagedHolding&) { return GroupMutationType::kManagedHolding; }
 
 GroupMutationType put_body(Writer& w, const GroupMutation& mutation) {
   put_text(w, group_of(mutation));
@@ -97,26 +93,15 @@ GroupMutationType put_body(Writer& w, const GroupMutation& mutation) {
                           return GroupMutationType::kCursorsDeleted;
                         },
                         [&](const GroupDeleted&) { return GroupMutationType::kGroupDeleted; },
+                        [&](const auto& m) {
+                          put(w, m);
+                          return type_of(m);
+                        },
                     },
                     mutation);
 }
 
 // --- reading
-
-std::string get_text(Reader& r) { return std::string(r.text(r.uvarint64())); }
-int32_t get_i32(Reader& r) { return static_cast<int32_t>(r.u32le()); }
-WallTime get_time(Reader& r) { return {r.i64le()}; }
-
-bool get_flag(Reader& r) {
-  const uint8_t flag = r.u8();
-  if (flag > 1) r.set_failed();
-  return flag == 1;
-}
-
-std::optional<WallTime> get_optional_time(Reader& r) {
-  if (!get_flag(r)) return std::nullopt;
-  return get_time(r);
-}
 
 CursorKey get_key(Reader& r) {
   CursorKey key;
@@ -125,18 +110,10 @@ CursorKey get_key(Reader& r) {
   return key;
 }
 
-// Grows as it reads: a false count runs into the end of the bytes, not into the allocator.
-template <typename Get>
-auto get_list(Reader& r, Get get) {
-  std::vector<decltype(get(r))> list;
-  for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) list.push_back(get(r));
-  return list;
-}
-
 MemberRecord get_member(Reader& r) {
   MemberRecord member;
   member.id = get_text(r);
-  if (get_flag(r)) member.instance_id = get_text(r);
+  member.instance_id = get_optional_text(r);
   member.client_id = get_text(r);
   member.client_host = get_text(r);
   member.session_timeout_ms = get_i32(r);
@@ -172,6 +149,14 @@ CommitRequest::Entry get_entry(Reader& r) {
   return entry;
 }
 
+template <typename Mutation>
+Mutation get_managed(Reader& r, std::string group) {
+  Mutation m;
+  m.group = std::move(group);
+  get(r, m);
+  return m;
+}
+
 std::optional<GroupMutation> get_body(Reader& r, uint8_t type) {
   std::string group = get_text(r);
   switch (static_cast<GroupMutationType>(type)) {
@@ -185,6 +170,13 @@ std::optional<GroupMutation> get_body(Reader& r, uint8_t type) {
     case GroupMutationType::kMembership: return MembershipChanged{std::move(group), get_roster(r)};
     case GroupMutationType::kCursorsDeleted: return CursorsDeleted{std::move(group), get_list(r, get_key)};
     case GroupMutationType::kGroupDeleted: return GroupDeleted{std::move(group)};
+    case GroupMutationType::kManagedBegun: return get_managed<ManagedBegun>(r, std::move(group));
+    case GroupMutationType::kManagedEnded: return get_managed<ManagedEnded>(r, std::move(group));
+    case GroupMutationType::kManagedMemberPut: return get_managed<ManagedMemberPut>(r, std::move(group));
+    case GroupMutationType::kManagedMemberReplaced: return get_managed<ManagedMemberReplaced>(r, std::move(group));
+    case GroupMutationType::kManagedMemberGone: return get_managed<ManagedMemberGone>(r, std::move(group));
+    case GroupMutationType::kManagedTargets: return get_managed<ManagedTargets>(r, std::move(group));
+    case GroupMutationType::kManagedHolding: return get_managed<ManagedHolding>(r, std::move(group));
   }
   return std::nullopt;
 }
@@ -239,12 +231,15 @@ std::vector<uint8_t> encode_snapshot(const GroupState& state) {
     w.i64le(cursor.committed.ms);
     put_optional_time(w, cursor.expires);
   }
+  w.u8(state.managed.has_value());
+  if (state.managed) put(w, *state.managed);
   return std::move(w.buffer());
 }
 
 base::Result<GroupState> decode_snapshot(base::View bytes) {
   Reader r(bytes);
-  if (const uint8_t version = r.u8(); r.ok() && version != kGroupSnapshotVersion) {
+  const uint8_t version = r.u8();
+  if (r.ok() && (version < kGroupSnapshotVersionMin || version > kGroupSnapshotVersion)) {
     return base::fail(ErrorCode::kUnsupported, "group snapshot: version " + std::to_string(version));
   }
   GroupState state;
@@ -257,6 +252,7 @@ base::Result<GroupState> decode_snapshot(base::View bytes) {
     cursor.expires = get_optional_time(r);
     state.cursors.insert_or_assign(std::move(entry.key), std::move(cursor));
   }
+  if (version >= kManagedSince && get_flag(r)) get(r, state.managed.emplace());
   if (!r.ok() || !r.at_end()) return base::fail(ErrorCode::kCorrupt, "group snapshot: malformed");
   return state;
 }
@@ -278,6 +274,20 @@ void GroupState::apply(const GroupMutation& mutation) {
                    for (const CursorKey& key : m.keys) cursors.erase(key);
                  },
                  [&](const GroupDeleted&) { CHECK(false, "a deleted group takes no more mutations: " + name); },
+                 [&](const ManagedBegun& m) {
+                   roster = Roster{.generation = roster.generation};
+                   managed.emplace().epoch = m.epoch;
+                   managed->target_epoch = m.epoch;
+                 },
+                 [&](const ManagedEnded& m) {
+                   roster = Roster{.generation = m.generation, .changed = m.changed};
+                   generation_started = m.generation;
+                   managed.reset();
+                 },
+                 [&](const auto& m) {
+                   CHECK(managed, "a mutation of a managed group: " + name);
+                   managed->apply(m);
+                 },
              },
              mutation);
 }

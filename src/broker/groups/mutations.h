@@ -10,12 +10,27 @@
 //     membership          | name str | roster |                          replaces the one before
 //     cursors deleted     | name str | count uv | { stream str | partition u32 }* |
 //     group deleted       | name str |
+//     managed begun       | name str | epoch u32 |                       an empty group changes its kind
+//     managed ended       | name str | generation u32 | changed i64 |    and back
+//     managed member      | name str | group epoch u32 | record |        new, or wants something else
+//     managed replaced    | name str | old id str | record |             takes over what the old one has
+//     managed gone        | name str | group epoch u32 | changed i64 | id str |
+//     managed targets     | name str | epoch u32 | count uv | { id str | partitions }* |
+//                           end opt: assignor u8, sizes |                only the last of a division has the end
+//     managed holding     | name str | id str | holding |
 //   roster      | generation u32 | changed i64 | type str | protocol str | leader str | count uv | member* |
 //   member      | id str | instance opt str | client id str | client host str | session timeout u32 |
 //               | rebalance timeout u32 | protocols: count uv, { name str | metadata str }* |
 //               | subscriptions opt: count uv, { stream str }* | assignment str |
+//   record      | id str | instance opt str | rack opt str | client id str | client host str | rebalance timeout u32 |
+//               | streams: count uv, { name str }* | pattern opt str | assignor u8, 255: none |
+//   holding     | epoch u32 | previous epoch u32 | assigned partitions | revoking partitions |
+//   partitions  | count uv | { stream 16 B | count uv | { gap uv | length uv }* }* |  runs of neighbouring indexes
+//   sizes       | count uv | { stream 16 B | partitions u32 }* |
 //   snapshot    | version u8 | name str | roster | generation started u32 | count uv | { stream str | partition u32 |
 //                 offset i64 | leader epoch u32 | metadata str | committed i64 | expires opt i64 }* |
+//                 managed opt: epoch u32, target epoch u32, assignor u8, changed i64, sizes,
+//                 count uv, { record | holding | target partitions }* |                  from version 2 on
 //
 //   integers are little-endian; uv = LEB128; str = uv length, bytes; opt = u8 0, or 1 and the value; times: ms since
 //   1970.
@@ -33,12 +48,14 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "broker/groups/managed_state.h"
 #include "broker/groups/requests.h"
 
 namespace polylog::broker {
 
 inline constexpr uint8_t kGroupMutationVersion = 1;
-inline constexpr uint8_t kGroupSnapshotVersion = 1;
+inline constexpr uint8_t kGroupSnapshotVersion = 2;
+inline constexpr uint8_t kGroupSnapshotVersionMin = 1;
 
 enum class GroupMutationType : uint8_t {
   kCursorsCommitted = 1,
@@ -46,6 +63,13 @@ enum class GroupMutationType : uint8_t {
   kMembership = 3,
   kCursorsDeleted = 4,
   kGroupDeleted = 5,
+  kManagedBegun = 6,
+  kManagedEnded = 7,
+  kManagedMemberPut = 8,
+  kManagedMemberReplaced = 9,
+  kManagedMemberGone = 10,
+  kManagedTargets = 11,
+  kManagedHolding = 12,
 };
 
 struct MemberRecord {
@@ -98,14 +122,16 @@ struct CursorsDeleted {
 struct GroupDeleted {
   std::string group;
 };
-using GroupMutation =
-    std::variant<CursorsCommitted, GenerationStarted, MembershipChanged, CursorsDeleted, GroupDeleted>;
+using GroupMutation = std::variant<CursorsCommitted, GenerationStarted, MembershipChanged, CursorsDeleted, GroupDeleted,
+                                   ManagedBegun, ManagedEnded, ManagedMemberPut, ManagedMemberReplaced,
+                                   ManagedMemberGone, ManagedTargets, ManagedHolding>;
 
 struct GroupState {
   std::string name;
   Roster roster;
   int32_t generation_started = 0;  // the highest ever; a generation between it and the roster's was never synced
   std::map<CursorKey, Cursor> cursors;
+  std::optional<ManagedState> managed;  // then the roster is empty
 
   void apply(const GroupMutation& mutation);  // any but GroupDeleted, which ends the object
 };

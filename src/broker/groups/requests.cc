@@ -15,6 +15,12 @@ const char* name_of(GroupError error) {
     case GroupError::kInvalidSessionTimeout: return "invalid_session_timeout";
     case GroupError::kGroupFull: return "group_full";
     case GroupError::kGroupTooLarge: return "group_too_large";
+    case GroupError::kWrongKind: return "wrong_kind";
+    case GroupError::kFencedEpoch: return "fenced_epoch";
+    case GroupError::kStaleEpoch: return "stale_epoch";
+    case GroupError::kUnreleasedInstance: return "unreleased_instance";
+    case GroupError::kBadPattern: return "bad_pattern";
+    case GroupError::kUnsupported: return "unsupported";
     case GroupError::kUnavailable: return "unavailable";
     case GroupError::kNotEmpty: return "not_empty";
     case GroupError::kGroupNotFound: return "group_not_found";
@@ -29,6 +35,8 @@ const char* name_of(GroupPhase phase) {
     case GroupPhase::kEmpty: return "empty";
     case GroupPhase::kPreparingRebalance: return "preparing_rebalance";
     case GroupPhase::kCompletingRebalance: return "completing_rebalance";
+    case GroupPhase::kAssigning: return "assigning";
+    case GroupPhase::kReconciling: return "reconciling";
     case GroupPhase::kStable: return "stable";
     case GroupPhase::kDead: return "dead";
   }
@@ -55,15 +63,16 @@ struct Unavailable {
   }
   GroupReply operator()(const FetchCursorsRequest&) { return FetchCursorsReply{.error = kUnavailable}; }
   GroupReply operator()(const DeleteCursorsRequest&) { return DeleteCursorsReply{.error = kUnavailable}; }
-  GroupReply operator()(const DescribeGroupsRequest& r) {
-    DescribeGroupsReply reply;
-    for (const std::string& name : r.groups) reply.groups.push_back({.name = name, .error = kUnavailable});
-    return reply;
-  }
+  GroupReply operator()(const ReconcileRequest&) { return ReconcileReply{.error = kUnavailable}; }
+  GroupReply operator()(const DescribeGroupsRequest& r) { return named<DescribeGroupsReply>(r.groups); }
+  GroupReply operator()(const DescribeManagedRequest& r) { return named<DescribeManagedReply>(r.groups); }
   GroupReply operator()(const ListGroupsRequest&) { return ListGroupsReply{}; }
-  GroupReply operator()(const DeleteGroupsRequest& r) {
-    DeleteGroupsReply reply;
-    for (const std::string& name : r.groups) reply.groups.push_back({name, kUnavailable});
+  GroupReply operator()(const DeleteGroupsRequest& r) { return named<DeleteGroupsReply>(r.groups); }
+
+  template <typename Reply>
+  static GroupReply named(const std::vector<std::string>& groups) {
+    Reply reply;
+    for (const std::string& name : groups) reply.groups.push_back({.name = name, .error = kUnavailable});
     return reply;
   }
 };
@@ -76,7 +85,9 @@ struct MakeUnavailable {
   void operator()(CommitReply& r) { spoil(r.error, r.entries); }
   void operator()(FetchCursorsReply& r) { r = FetchCursorsReply{.error = kUnavailable}; }
   void operator()(DeleteCursorsReply& r) { spoil(r.error, r.entries); }
+  void operator()(ReconcileReply& r) { r = ReconcileReply{.error = kUnavailable}; }
   void operator()(DescribeGroupsReply& r) { spoil_each(r.groups); }
+  void operator()(DescribeManagedReply& r) { spoil_each(r.groups); }
   void operator()(ListGroupsReply& r) { r.groups.clear(); }
   void operator()(DeleteGroupsReply& r) { spoil_each(r.groups); }
 

@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/ids.h"
+
 namespace polylog::broker {
 
 enum class GroupError : uint8_t {
@@ -26,13 +28,30 @@ enum class GroupError : uint8_t {
   kGroupTooLarge,  // members' metadata and assignments do not fit one mutation
   kNotEmpty,
   kGroupNotFound,
-  kSubscribed,        // cursors of a stream that members still read
-  kMetadataTooLarge,  // of one cursor
-  kUnavailable,            // the cell that holds the group is closed: nothing is known of it
+  kSubscribed,          // cursors of a stream that members still read
+  kMetadataTooLarge,    // of one cursor
+  kWrongKind,           // the group is of the other kind and has members
+  kFencedEpoch,         // of a managed group: the member is not what it believes; it has to give up all and join again
+  kStaleEpoch,          // of a managed group: the member has moved on to a newer epoch
+  kUnreleasedInstance,  // another member has this instance id and has not left
+  kBadPattern,          // not a regular expression that can be had
+  kUnsupported,         // this kind of group needs a newer form of the request
+  kUnavailable,         // the cell that holds the group is closed: nothing is known of it
 };
 const char* name_of(GroupError error);
 
-enum class GroupPhase : uint8_t { kEmpty, kPreparingRebalance, kCompletingRebalance, kStable, kDead };
+// Who divides the partitions: one of the members, or the group itself.
+enum class GroupKind : uint8_t { kMemberLed, kManaged };
+
+enum class GroupPhase : uint8_t {
+  kEmpty,
+  kPreparingRebalance,   // member-led
+  kCompletingRebalance,  // member-led
+  kAssigning,            // managed: the division is older than the membership
+  kReconciling,          // managed: members are on their way to the division
+  kStable,
+  kDead,
+};
 const char* name_of(GroupPhase phase);
 
 // --- membership
@@ -128,6 +147,37 @@ struct LeaveReply {
   std::vector<Member> members;           // in request order
 };
 
+// --- managed groups: a member reports what it holds and wants, and is told what it may hold
+
+enum class Assignor : uint8_t { kUniform = 0, kRange = 1 };  // assignor.h; durable numbers
+
+// Instead of an epoch in a ReconcileRequest; kAwayEpoch: a member with an instance id, which will be back.
+inline constexpr int32_t kJoinEpoch = 0, kLeaveEpoch = -1, kAwayEpoch = -2;
+
+struct ReconcileRequest {
+  std::string group;
+  std::string member_id;  // empty: a new member, which leaves the choice to the group
+  int32_t epoch = kJoinEpoch;
+  std::optional<std::string> instance_id;
+  std::string client_id;
+  std::string client_host;
+  // nullopt from here on: as said before
+  std::optional<std::string> rack;
+  std::optional<int32_t> rebalance_timeout_ms;
+  std::optional<std::vector<std::string>> streams;
+  std::optional<std::string> pattern;  // of stream names, besides `streams`; empty: none
+  std::optional<Assignor> assignor;
+  std::optional<std::vector<base::PartitionKey>> owned;
+};
+
+struct ReconcileReply {
+  GroupError error = GroupError::kNone;
+  std::string member_id;
+  int32_t epoch = 0;
+  int32_t heartbeat_interval_ms = 0;
+  std::optional<std::vector<base::PartitionKey>> assignment;  // all that the member may hold; nullopt: as told before
+};
+
 // --- cursors
 
 struct CursorKey {
@@ -146,9 +196,10 @@ struct CommitRequest {
   std::string group;
   std::string member_id;
   std::optional<std::string> instance_id;
-  int32_t generation = -1;  // -1: not a member
+  int32_t generation = -1;  // or epoch; -1: not a member
   std::optional<int64_t> retention_ms;
   std::vector<Entry> entries;
+  bool knows_epochs = true;  // false: a form of the request from before managed groups
 };
 
 struct CommitReply {
@@ -163,6 +214,8 @@ struct CommitReply {
 struct FetchCursorsRequest {
   std::string group;
   std::optional<std::vector<CursorKey>> keys;  // nullopt: all of them
+  std::string member_id = {};                  // with `epoch`: checked if the group is managed
+  int32_t epoch = -1;                          // -1: not a member
 };
 
 struct FetchCursorsReply {
@@ -217,6 +270,35 @@ struct DescribeGroupsReply {
   std::vector<Group> groups;
 };
 
+struct DescribeManagedRequest {
+  std::vector<std::string> groups;
+};
+
+struct DescribeManagedReply {
+  struct Member {
+    std::string member_id;
+    std::optional<std::string> instance_id;
+    std::optional<std::string> rack;
+    int32_t epoch = 0;
+    std::string client_id;
+    std::string client_host;
+    std::vector<std::string> streams;
+    std::optional<std::string> pattern;
+    std::vector<base::PartitionKey> assigned;
+    std::vector<base::PartitionKey> target;
+  };
+  struct Group {
+    std::string name;
+    GroupError error = GroupError::kNone;  // kGroupNotFound too if it is member-led
+    GroupPhase phase = GroupPhase::kDead;
+    int32_t epoch = 0;
+    int32_t target_epoch = 0;
+    Assignor assignor = Assignor::kUniform;
+    std::vector<Member> members;
+  };
+  std::vector<Group> groups;
+};
+
 struct ListGroupsRequest {
   std::vector<GroupPhase> phases;  // empty: any
 };
@@ -224,8 +306,9 @@ struct ListGroupsRequest {
 struct ListGroupsReply {
   struct Group {
     std::string name;
-    std::string protocol_type;  // empty: only cursors, never a member
+    std::string protocol_type;  // empty: managed, or only cursors, never a member
     GroupPhase phase = GroupPhase::kEmpty;
+    GroupKind kind = GroupKind::kMemberLed;
   };
   std::vector<Group> groups;  // sorted by name
 };
@@ -242,11 +325,12 @@ struct DeleteGroupsReply {
   std::vector<Group> groups;
 };
 
-using GroupRequest =
-    std::variant<JoinRequest, SyncRequest, HeartbeatRequest, LeaveRequest, CommitRequest, FetchCursorsRequest,
-                 DescribeGroupsRequest, ListGroupsRequest, DeleteGroupsRequest, DeleteCursorsRequest>;
-using GroupReply = std::variant<JoinReply, SyncReply, HeartbeatReply, LeaveReply, CommitReply, FetchCursorsReply,
-                                DeleteCursorsReply, DescribeGroupsReply, ListGroupsReply, DeleteGroupsReply>;
+using GroupRequest = std::variant<JoinRequest, SyncRequest, HeartbeatRequest, LeaveRequest, CommitRequest,
+                                  FetchCursorsRequest, DescribeGroupsRequest, ListGroupsRequest, DeleteGroupsRequest,
+                                  DeleteCursorsRequest, ReconcileRequest, DescribeManagedRequest>;
+using GroupReply =
+    std::variant<JoinReply, SyncReply, HeartbeatReply, LeaveReply, CommitReply, FetchCursorsReply, DeleteCursorsReply,
+                 DescribeGroupsReply, ListGroupsReply, DeleteGroupsReply, ReconcileReply, DescribeManagedReply>;
 
 // The answer that says kUnavailable to everything asked for (a list says nothing).
 GroupReply unavailable(const GroupRequest& request);

@@ -241,4 +241,13 @@ std::optional<int64_t> parse_max_age_ms(std::string_view text) {
   return ms;
 }
 
+broker::RetentionPolicy retention_in(base::View arguments) {
+  broker::RetentionPolicy retention;
+  if (const auto age = find(arguments, "x-max-age"); age && age->is_text())
+    retention.age_ms_max = parse_max_age_ms(age->text());
+  const auto bytes = find(arguments, "x-max-length-bytes");
+  if (bytes && bytes->is_integer() && bytes->integer >= 0) retention.bytes_max = static_cast<uint64_t>(bytes->integer);
+  return retention;
+}
+
 }  // namespace polylog::amqp

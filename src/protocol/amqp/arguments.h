@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "broker/retention.h"
 #include "protocol/amqp/field_table.h"
 
 namespace polylog::amqp {
@@ -135,5 +136,8 @@ std::string inequivalent_text(std::string_view object, std::string_view name, st
 
 // "7D" in milliseconds; a month has 30 days, a year 365. Nothing if it is not of that form or beyond 64 bits.
 std::optional<int64_t> parse_max_age_ms(std::string_view text);
+
+// x-max-age and x-max-length-bytes of a stream.
+broker::RetentionPolicy retention_in(base::View arguments);
 
 }  // namespace polylog::amqp

@@ -181,5 +181,13 @@ TEST_CASE("argument_names_are_unique") {
   for (const QueueArgument& argument : kQueueArguments) CHECK(find_queue_argument(argument.name) == &argument);
 }
 
+TEST_CASE("a_streams_arguments_say_what_it_keeps") {
+  CHECK(retention_in({}).keeps_all());
+  const auto both = retention_in(Table().with("x-max-age", "2m").with("x-max-length-bytes", 5'000'000'000));
+  CHECK(both.age_ms_max == 120'000);
+  CHECK(both.bytes_max == 5'000'000'000);
+  CHECK(retention_in(Table().with("x-max-length-bytes", 7)).bytes_max == 7);
+}
+
 }  // namespace
 }  // namespace polylog::amqp

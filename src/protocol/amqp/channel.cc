@@ -131,8 +131,8 @@ void Channel::await(broker::Token token, Continuation then) {
 void Channel::on_action(broker::Token token, broker::ActionBody& body) {
   if (auto* done = std::get_if<broker::AppendDone>(&body)) {
     publisher_.on_append_done(token, *done);
-  } else if (std::holds_alternative<broker::SettleDone>(body)) {
-    consumers_.on_settle_done();
+  } else if (const auto* settled = std::get_if<broker::SettleDone>(&body)) {
+    if (Outcome outcome = consumers_.on_settle_done(token, *settled); !outcome) raise(outcome.error());
   } else if (auto* deliveries = std::get_if<broker::Deliveries>(&body)) {
     if (Consumer* consumer = consumers_.find(token)) consumers_.on_deliveries(*consumer, *deliveries);
   } else if (std::holds_alternative<broker::ConsumerGone>(body)) {

@@ -23,7 +23,7 @@ class Session;
 
 // A token's upper bits: channel u16 | kind u4 | sequence u44. The sequence rises over all channels of a session, so an
 // answer to an earlier channel of the same number is told apart.
-enum class TokenKind : uint8_t { kCall, kAppend, kSettle, kConsumer };
+enum class TokenKind : uint8_t { kCall, kAppend, kSettle, kReturn, kConsumer };
 constexpr uint16_t channel_of(broker::Token token) { return static_cast<uint16_t>(token.value >> 48); }
 constexpr TokenKind kind_of(broker::Token token) { return static_cast<TokenKind>(token.value >> 44 & 0xF); }
 constexpr uint64_t sequence_of(broker::Token token) { return token.value & ((uint64_t{1} << 44) - 1); }

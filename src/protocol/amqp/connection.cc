@@ -313,7 +313,7 @@ void Session::on_orphan_action(broker::Action& action) {
   }
   std::ranges::sort(request.ranges);
   if (!request.ranges.empty() && !orphan->auto_settle) {
-    submit(orphan->cell, make_token(0, TokenKind::kSettle), std::move(request));
+    submit(orphan->cell, make_token(0, TokenKind::kReturn), std::move(request));
   }
   if (is_last) orphans_.erase(orphan);
 }

@@ -254,7 +254,8 @@ void Consumers::flush() {
     }
     if (holder.is_stream) continue;
     std::ranges::sort(group.ranges);
-    const broker::Token token = channel_.session().make_token(channel_.number(), TokenKind::kSettle);
+    const TokenKind kind = group.outcome == SettleOutcome::kReturn ? TokenKind::kReturn : TokenKind::kSettle;
+    const broker::Token token = channel_.session().make_token(channel_.number(), kind);
     channel_.session().submit(holder.cell, token,
                               SettleRequest{.queue = holder.queue,
                                             .outcome = group.outcome,
@@ -262,6 +263,14 @@ void Consumers::flush() {
                                             .consumer = holder.consumer});
     ++settles_open_;
   }
+}
+
+// An acknowledgement that may not last is no success of whatever the client asks next. What goes back to its queue would be
+// delivered again in any case.
+Outcome Consumers::on_settle_done(broker::Token token, const broker::SettleDone& done) {
+  --settles_open_;
+  if (done.result || kind_of(token) == TokenKind::kReturn) return {};
+  return std::unexpected(to_fault(done.result.error(), "acknowledgements"));
 }
 
 void Consumers::return_all() {

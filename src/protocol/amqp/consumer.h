@@ -65,7 +65,7 @@ class Consumers {
   void commit();
   void rollback();
   void flush();
-  void on_settle_done() { --settles_open_; }
+  Outcome on_settle_done(broker::Token token, const broker::SettleDone& done);
   uint32_t settles_open() const { return settles_open_; }
 
   void tear_down();  // detaches all and returns what is open

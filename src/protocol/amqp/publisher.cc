@@ -316,7 +316,7 @@ void Publisher::on_append_done(broker::Token token, const broker::AppendDone& do
   bool accepted = true;
   if (!done.base_offset) {
     const base::ErrorCode code = done.base_offset.error().code;
-    if (code == base::ErrorCode::kDiskFull || code == base::ErrorCode::kOverloaded) {
+    if (code == base::ErrorCode::kDiskFull) {
       append->refused = true;
       return channel_.session().retry_later();
     }
@@ -327,6 +327,9 @@ void Publisher::on_append_done(broker::Token token, const broker::AppendDone& do
   settle(append->numbers, accepted);
   channel_.session().note_append_bytes(-static_cast<int64_t>(append->batch.size()));
   appends_.erase(append);
+  // Nobody may believe that it was stored, also who asked for no confirms.
+  if (!done.base_offset && done.base_offset.error().code == base::ErrorCode::kTooLarge)
+    channel_.raise(to_fault(done.base_offset.error(), "a published message"));
 }
 
 void Publisher::note_took(const Append& append, const broker::AppendDone& done) {

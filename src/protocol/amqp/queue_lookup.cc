@@ -80,6 +80,12 @@ bool is_locked(Channel& channel, const broker::StreamRecord& record) {
   return record.exclusive_owner && *record.exclusive_owner != channel.session().id();
 }
 
+std::optional<broker::RetentionPolicy> retention_of(const broker::StreamRecord& record) {
+  const auto arguments = record.attributes.find(kArgumentsAttribute);
+  if (arguments == record.attributes.end()) return std::nullopt;
+  return retention_in(base::as_view(arguments->second));
+}
+
 QueueType type_of(const broker::StreamRecord& record) {
   if (record.kind == broker::StreamKind::kStream) return QueueType::kStream;
   const auto found = record.attributes.find(kTypeAttribute);

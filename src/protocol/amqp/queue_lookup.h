@@ -30,6 +30,8 @@ std::expected<Record, Fault> find_queue(Channel& channel, std::string_view name)
 bool is_locked(Channel& channel, const broker::StreamRecord& record);  // exclusive to another connection
 
 QueueType type_of(const broker::StreamRecord& record);
+// What a stream declared here keeps; nullopt: another protocol made it.
+std::optional<broker::RetentionPolicy> retention_of(const broker::StreamRecord& record);
 std::string describe(const broker::StreamRecord& record);
 
 // Ready messages and consumers of a queue; of a stream the messages it holds and no consumers. With several partitions

@@ -4,6 +4,7 @@
 //   string         int16 length, -1 = null  uvarint length + 1, 0 = null
 //   bytes          int32 length, -1 = null  uvarint length + 1, 0 = null
 //   array          int32 count, -1 = null   uvarint count + 1, 0 = null
+//   nullable struct  int8 -1 = null, 1 = the struct follows: in both
 //   end of struct  nothing                  uvarint count, then { uvarint tag, uvarint size, payload } ascending
 //
 // A generated `fields(io, message)` calls io(field) for each field of io.version(), in wire order, then io.tags(...).
@@ -36,6 +37,10 @@ template <typename T>
 struct IsOptional : std::false_type {};
 template <typename T>
 struct IsOptional<std::optional<T>> : std::true_type {};
+
+template <typename T>
+concept StructMessage = std::is_class_v<T> && std::is_aggregate_v<T> && !std::is_same_v<T, base::Uuid> &&
+                        !std::is_same_v<T, StreamedRecords>;
 
 // A field of a tag section. It is written only if it differs from its default.
 template <typename F>
@@ -87,7 +92,7 @@ class Decoder {
   template <typename T>
   void nullable(std::optional<T>& field, bool null_allowed) {
     T value{};
-    if (get(value)) {
+    if (get_present(value)) {
       field = std::move(value);
     } else {
       field.reset();
@@ -143,6 +148,18 @@ class Decoder {
     if (!get(v.bytes)) return false;
     v.size_bytes = static_cast<uint32_t>(v.bytes.size());
     return true;
+  }
+  template <StructMessage T>
+  bool get_present(T& v) {
+    const int8_t presence = in_.i8();
+    if (presence < -1) in_.set_failed();
+    if (presence < 0 || !in_.ok()) return false;
+    fields(*this, v);
+    return in_.ok();
+  }
+  template <typename T>
+  bool get_present(T& v) {
+    return get(v);
   }
   template <typename T>
   bool get(std::vector<T>& v) {
@@ -205,6 +222,7 @@ class Encoder {
   template <typename T>
   void nullable(const std::optional<T>& field, bool null_allowed) {
     if (field) {
+      if constexpr (StructMessage<T>) out_.i8(1);
       (*this)(*field);
     } else if (null_allowed) {
       put_null(static_cast<const T*>(nullptr));
@@ -261,7 +279,9 @@ class Encoder {
   }
   template <typename T>
   void put_null(const T*) {
-    if constexpr (kFlex) {
+    if constexpr (StructMessage<T>) {
+      out_.i8(-1);
+    } else if constexpr (kFlex) {
       out_.u8(0);
     } else if constexpr (std::is_convertible_v<T, std::string_view>) {
       out_.i16be(-1);

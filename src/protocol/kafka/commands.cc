@@ -31,6 +31,7 @@ constexpr Command kCommands[] = {
     {ApiKey::kDescribeAcls, handle_describe_acls},
     {ApiKey::kDescribeConfigs, handle_describe_configs},
     {ApiKey::kAlterConfigs, handle_alter_configs},
+    {ApiKey::kDescribeLogDirs, handle_describe_log_dirs},
     {ApiKey::kCreatePartitions, handle_create_partitions},
     {ApiKey::kDeleteGroups, handle_delete_groups},
     {ApiKey::kElectLeaders, handle_elect_leaders},
@@ -38,6 +39,11 @@ constexpr Command kCommands[] = {
     {ApiKey::kListPartitionReassignments, handle_list_partition_reassignments},
     {ApiKey::kOffsetDelete, handle_offset_delete},
     {ApiKey::kDescribeCluster, handle_describe_cluster},
+    {ApiKey::kDescribeProducers, handle_describe_producers},
+    {ApiKey::kConsumerGroupHeartbeat, handle_consumer_group_heartbeat},
+    {ApiKey::kConsumerGroupDescribe, handle_consumer_group_describe},
+    {ApiKey::kListConfigResources, handle_list_config_resources},
+    {ApiKey::kDescribeTopicPartitions, handle_describe_topic_partitions},
 };
 
 constexpr bool is_ascending() {

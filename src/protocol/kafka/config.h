@@ -1,10 +1,13 @@
 // Config: what an operator can set for the Kafka listeners of one process ("kafka.<name>" in files and --set), and what
-// server/ fills in before it listens. Constant once the first session is made; shared by all cores.
+// server/ fills in before it listens. Constant once the first session is made; shared by all cores. What clients change
+// while the broker runs (broker_settings.h) goes before it: a session reads the outcome, a Config of its core.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
+#include "broker/groups/config.h"
 #include "io/net.h"
 #include "protocol/kafka/limits.h"
 
@@ -16,6 +19,7 @@ struct Config {
   std::string cluster_id;   // 22 characters: a uuid in URL-safe base64. Never empty: clients use it as an identity
   io::Endpoint advertised;  // where clients are told to connect
   std::string rack;         // empty: none
+  std::string log_dir;      // the data directory, as tools are told of it
 
   // --- topics
   bool auto_create_topics = true;          // auto.create.topics.enable
@@ -24,8 +28,15 @@ struct Config {
   int32_t message_bytes_max =
       limits::kRecordBatchBytesMaxDefault;  // message.max.bytes: the default of max.message.bytes
 
+  broker::GroupConfig groups;  // as the cells have it
+
   // --- fetch
   int32_t fetch_bytes_max = 8 * 1024 * 1024;  // fetch.max.bytes: of one response; a client may ask for less
+
+  // --- set while the broker runs: broker configs by name, and the defaults of topic configs that follow from them
+  using Values = std::map<std::string, std::string, std::less<>>;
+  Values set_for_all_brokers, set_for_this_broker;
+  Values topic_defaults;
 };
 
 }  // namespace polylog::kafka

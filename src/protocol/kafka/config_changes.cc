@@ -54,31 +54,12 @@ void erase_own(Attributes& attributes) {
   std::erase_if(attributes, [](const auto& attribute) { return attribute.first.starts_with(kAttributePrefix); });
 }
 
-// The new value; nullopt: the default.
-std::expected<std::optional<std::string>, ConfigRefusal> value_after(const ConfigChange& change,
-                                                                     const TopicConfigRow& row,
-                                                                     const Attributes& attributes,
-                                                                     const Config& config) {
-  if (change.operation == ConfigOperation::kDelete) return std::nullopt;
-  if (!change.value) return refuse(ErrorCode::kInvalidRequest, fmt::format("{} needs a value", change.name));
-  if (change.operation == ConfigOperation::kSet) return change.value;
-  if (row.type != ConfigType::kList) {
-    return refuse(ErrorCode::kInvalidConfig, fmt::format("{} is not a list: it can be set or deleted", change.name));
-  }
-  const auto own = attributes.find(attribute_name(change.name));
-  const std::string current = own == attributes.end() ? default_of(row, config) : own->second;
-  return change.operation == ConfigOperation::kAppend ? appended(current, *change.value)
-                                                      : subtracted(current, *change.value);
-}
-
 std::expected<void, ConfigRefusal> apply(const ConfigChange& change, Attributes& attributes, const Config& config) {
-  if (change.operation < ConfigOperation::kSet || change.operation > ConfigOperation::kSubtract) {
-    return refuse(ErrorCode::kInvalidRequest, "operations are set (0), delete (1), append (2) and subtract (3)");
-  }
   const TopicConfigRow* row = find_topic_config(change.name);
   if (row == nullptr)
     return refuse(ErrorCode::kInvalidConfig, fmt::format("Unknown topic config name: {}", change.name));
-  auto value = value_after(change, *row, attributes, config);
+  const auto own = attributes.find(attribute_name(change.name));
+  auto value = value_after(change, row->type, own == attributes.end() ? default_of(*row, config) : own->second);
   if (!value) return std::unexpected(std::move(value.error()));
   if (!*value) {
     attributes.erase(attribute_name(change.name));
@@ -91,6 +72,21 @@ std::expected<void, ConfigRefusal> apply(const ConfigChange& change, Attributes&
 }
 
 }  // namespace
+
+std::expected<std::optional<std::string>, ConfigRefusal> value_after(const ConfigChange& change, ConfigType type,
+                                                                     std::string_view current) {
+  if (change.operation < ConfigOperation::kSet || change.operation > ConfigOperation::kSubtract) {
+    return refuse(ErrorCode::kInvalidRequest, "operations are set (0), delete (1), append (2) and subtract (3)");
+  }
+  if (change.operation == ConfigOperation::kDelete) return std::nullopt;
+  if (!change.value) return refuse(ErrorCode::kInvalidRequest, fmt::format("{} needs a value", change.name));
+  if (change.operation == ConfigOperation::kSet) return change.value;
+  if (type != ConfigType::kList) {
+    return refuse(ErrorCode::kInvalidConfig, fmt::format("{} is not a list: it can be set or deleted", change.name));
+  }
+  return change.operation == ConfigOperation::kAppend ? appended(current, *change.value)
+                                                      : subtracted(current, *change.value);
+}
 
 std::expected<Attributes, ConfigRefusal> attributes_after(const broker::StreamRecord& topic,
                                                           const ConfigChanges& changes, const Config& config) {

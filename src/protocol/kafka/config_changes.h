@@ -13,6 +13,7 @@
 #include "broker/catalog/records.h"
 #include "protocol/kafka/config.h"
 #include "protocol/kafka/error_codes.h"
+#include "protocol/kafka/topic_config.h"
 
 namespace polylog::kafka {
 
@@ -39,6 +40,10 @@ struct ConfigRefusal {
   ErrorCode code;
   std::string why;
 };
+
+// What one change makes of a value; nullopt: back to the default. `current` is what a list is added to.
+std::expected<std::optional<std::string>, ConfigRefusal> value_after(const ConfigChange& change, ConfigType type,
+                                                                     std::string_view current);
 
 using Attributes = std::map<std::string, std::string>;
 // The topic's attributes with the changes made, all of them or none. Attributes of other protocols stay as they are.

@@ -12,6 +12,8 @@ enum class ConfigResource : int8_t {
 
 enum class ConfigSource : int8_t {
   kTopic = 1,
+  kThisBroker = 2,  // set while it ran
+  kAllBrokers = 3,  // likewise
   kStaticBroker = 4,
   kDefault = 5,
 };

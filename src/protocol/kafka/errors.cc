@@ -47,6 +47,12 @@ ErrorCode to_wire(broker::GroupError error) {
     case GroupError::kNotEmpty: return ErrorCode::kNonEmptyGroup;
     case GroupError::kGroupNotFound: return ErrorCode::kGroupIdNotFound;
     case GroupError::kSubscribed: return ErrorCode::kGroupSubscribedToTopic;
+    case GroupError::kWrongKind: return ErrorCode::kGroupIdNotFound;
+    case GroupError::kFencedEpoch: return ErrorCode::kFencedMemberEpoch;
+    case GroupError::kStaleEpoch: return ErrorCode::kStaleMemberEpoch;
+    case GroupError::kUnreleasedInstance: return ErrorCode::kUnreleasedInstanceId;
+    case GroupError::kBadPattern: return ErrorCode::kInvalidRegularExpression;
+    case GroupError::kUnsupported: return ErrorCode::kUnsupportedVersion;
     case GroupError::kMetadataTooLarge: return ErrorCode::kOffsetMetadataTooLarge;
   }
   return ErrorCode::kUnknownServerError;

@@ -22,8 +22,8 @@ void FetchedPartition::fail(ErrorCode code) {
   bytes = 0;
 }
 
-void FetchedPartition::add(base::Slice batch, uint32_t count) {
-  if (batch.empty()) return;  // e.g. converted from one that has no messages
+void FetchedPartition::add(RecordBytes batch, uint32_t count) {
+  if (batch.size() == 0) return;  // e.g. converted from one that has no messages
   bytes += static_cast<int64_t>(batch.size());
   batches.push_back(std::move(batch));
   counts.push_back(count);
@@ -64,7 +64,7 @@ void FetchPlan::take(FetchedPartition& partition, broker::ReadDone::Item&& item)
   for (broker::ReadBatch& batch : item.batches) {
     partition.next = batch.base_offset + base::OffsetCount(batch.count);
     if (batch.encoding == kEncodingTag) {
-      partition.add(std::move(batch.bytes), batch.count);
+      partition.add({std::move(batch.bytes), std::move(batch.span)}, batch.count);
     } else if (!convert(partition, batch)) {
       return partition.fail(ErrorCode::kCorruptMessage);
     }
@@ -78,7 +78,7 @@ bool FetchPlan::convert(FetchedPartition& partition, const broker::ReadBatch& ba
   const auto converted =
       encoding->to_hub(batch.bytes.view(), batch.base_offset,
                        [&](base::Offset offset, const broker::HubMessage& message) { out.add(offset, message); });
-  if (converted) partition.add(base::Slice::copy_of(out.finish()), batch.count);
+  if (converted) partition.add({base::Slice::copy_of(out.finish()), {}}, batch.count);
   return converted.has_value();
 }
 

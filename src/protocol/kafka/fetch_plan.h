@@ -31,14 +31,14 @@ struct FetchedPartition {
   int64_t start = -1, committed = -1;
   FetchResponse::DivergingEpoch diverging;
   int32_t index = 0;
-  std::vector<base::Slice> batches;
+  std::vector<RecordBytes> batches;
   std::vector<uint32_t> counts;  // of records in each of them
   int64_t bytes = 0;             // of `batches`
 
   bool is_readable() const { return error == ErrorCode::kNone && diverging == FetchResponse::DivergingEpoch{}; }
   bool wants_more() const { return is_readable() && bytes < bytes_max; }
   void fail(ErrorCode code);
-  void add(base::Slice batch, uint32_t count);
+  void add(RecordBytes batch, uint32_t count);
 };
 
 class FetchPlan {

@@ -49,7 +49,7 @@ class Filler {
   }
   template <typename T>
   void compound(std::optional<T>& field) {
-    if (below(3) > 0) (*this)(field.emplace());
+    if (below(3) > 0) (*this)(*(field = T{}));
   }
   template <typename T>
   void compound(T& field) {

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -30,6 +31,8 @@ inline std::optional<base::CellId> open_cell_of_group(const broker::Broker& brok
   if (broker.epoch_of(cell).value == 0) return std::nullopt;
   return cell;
 }
+// "/127.0.0.1": a peer without the port, and with the slash that tools expect.
+inline std::string host_of(const std::string& peer) { return "/" + peer.substr(0, peer.rfind(':')); }
 inline constexpr ErrorCode kGroupUnavailable = ErrorCode::kCoordinatorNotAvailable;  // clients ask again
 
 template <typename Reply, typename Request, std::invocable<Reply&> Then>

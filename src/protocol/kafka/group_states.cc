@@ -7,8 +7,10 @@ namespace {
 
 using broker::GroupPhase;
 
-constexpr GroupPhase kPhases[] = {GroupPhase::kEmpty, GroupPhase::kPreparingRebalance, GroupPhase::kCompletingRebalance,
-                                  GroupPhase::kStable, GroupPhase::kDead};
+constexpr GroupPhase kPhases[] = {
+    GroupPhase::kEmpty,     GroupPhase::kPreparingRebalance, GroupPhase::kCompletingRebalance,
+    GroupPhase::kAssigning, GroupPhase::kReconciling,        GroupPhase::kStable,
+    GroupPhase::kDead};
 
 char lowered(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -21,10 +23,16 @@ std::string_view state_name(GroupPhase phase) {
     case GroupPhase::kEmpty: return "Empty";
     case GroupPhase::kPreparingRebalance: return "PreparingRebalance";
     case GroupPhase::kCompletingRebalance: return "CompletingRebalance";
+    case GroupPhase::kAssigning: return "Assigning";
+    case GroupPhase::kReconciling: return "Reconciling";
     case GroupPhase::kStable: return "Stable";
     case GroupPhase::kDead: return "Dead";
   }
   return "Unknown";
+}
+
+std::string_view type_name(broker::GroupKind kind) {
+  return kind == broker::GroupKind::kManaged ? "consumer" : "classic";
 }
 
 std::vector<GroupPhase> phases_named(std::span<const std::string_view> states) {
@@ -37,9 +45,9 @@ std::vector<GroupPhase> phases_named(std::span<const std::string_view> states) {
   return phases;
 }
 
-bool is_type_wanted(std::span<const std::string_view> types) {
+bool is_type_wanted(std::span<const std::string_view> types, broker::GroupKind kind) {
   return types.empty() ||
-         std::ranges::any_of(types, [](std::string_view word) { return is_same_word(word, kGroupType); });
+         std::ranges::any_of(types, [&](std::string_view word) { return is_same_word(word, type_name(kind)); });
 }
 
 }  // namespace polylog::kafka

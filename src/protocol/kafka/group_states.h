@@ -10,13 +10,12 @@
 
 namespace polylog::kafka {
 
-inline constexpr std::string_view kGroupType = "classic";  // the only one so far
-
 std::string_view state_name(broker::GroupPhase phase);
+std::string_view type_name(broker::GroupKind kind);
 
 // The states of a filter; words that name none are left out, so a filter may come out empty without having been so.
 std::vector<broker::GroupPhase> phases_named(std::span<const std::string_view> states);
-// Whether the filter lets our groups through; an empty one lets all.
-bool is_type_wanted(std::span<const std::string_view> types);
+// Whether the filter lets groups of this kind through; an empty one lets all.
+bool is_type_wanted(std::span<const std::string_view> types, broker::GroupKind kind);
 
 }  // namespace polylog::kafka

@@ -27,6 +27,9 @@ void handle_delete_records(Call call, base::View body);
 void handle_metadata(Call call, base::View body);
 void handle_describe_cluster(Call call, base::View body);
 
+// on_topic_partitions.cc
+void handle_describe_topic_partitions(Call call, base::View body);
+
 // on_topics.cc
 void handle_create_topics(Call call, base::View body);
 void handle_delete_topics(Call call, base::View body);
@@ -38,6 +41,10 @@ void handle_join_group(Call call, base::View body);
 void handle_sync_group(Call call, base::View body);
 void handle_heartbeat(Call call, base::View body);
 void handle_leave_group(Call call, base::View body);
+
+// on_consumer_groups.cc
+void handle_consumer_group_heartbeat(Call call, base::View body);
+void handle_consumer_group_describe(Call call, base::View body);
 
 // on_cursors.cc
 void handle_offset_commit(Call call, base::View body);
@@ -51,10 +58,15 @@ void handle_delete_groups(Call call, base::View body);
 
 // on_describe_configs.cc
 void handle_describe_configs(Call call, base::View body);
+void handle_list_config_resources(Call call, base::View body);
 
 // on_configs.cc
 void handle_alter_configs(Call call, base::View body);
 void handle_incremental_alter_configs(Call call, base::View body);
+
+// on_partition_state.cc
+void handle_describe_log_dirs(Call call, base::View body);
+void handle_describe_producers(Call call, base::View body);
 
 // on_admin.cc
 void handle_describe_acls(Call call, base::View body);

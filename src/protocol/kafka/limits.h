@@ -13,6 +13,8 @@ inline constexpr size_t kStringBytesMax = 32'767;             // a string's leng
 inline constexpr size_t kMessageElementsMax = 1'000'000;      // array elements in one message, all arrays together
 inline constexpr size_t kDecompressedBytesMax = 104'857'600;  // of one record batch
 inline constexpr int kZstdWindowLogMax = 27;                  // 128 MiB, the library's own default
+inline constexpr size_t kRecordErrorsMax = 1000;              // of one batch; a client takes its other records along
+inline constexpr int32_t kDescribedPartitionsMax = 2000;      // max.request.partition.size.limit: a page
 inline constexpr size_t kRecordBatchBytesMaxDefault = 1'048'588;  // message.max.bytes
 
 static_assert(kDecompressedBytesMax <= base::limits::kBatchBytesMax, "what a batch unpacks to may be published");

@@ -1,5 +1,5 @@
-// AlterConfigs and IncrementalAlterConfigs. Topics' configs are attributes in the catalog: a change is computed from
-// the record at hand and refused by the catalog if the record changed meanwhile; then it is computed again.
+// AlterConfigs and IncrementalAlterConfigs. Topics' configs are attributes in the catalog, the broker's are its settings: a
+// change is computed from what is at hand and refused by the catalog if that changed meanwhile; then it is computed again.
 #include <map>
 #include <memory>
 #include <string>
@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "protocol/kafka/broker_config.h"
+#include "protocol/kafka/broker_settings.h"
 #include "protocol/kafka/config_changes.h"
 #include "protocol/kafka/config_resource.h"
 #include "protocol/kafka/errors.h"
@@ -64,7 +64,7 @@ class AlterCall final : public PendingCall {
     const auto& done = std::get<broker::CatalogDone>(body);
     if (!done.result && done.result.error().code == base::ErrorCode::kConflict &&
         ++resources_[index].tries < kTriesMax) {
-      alter_topic(index);
+      alter(index);
     } else if (!done.result) {
       refuse(index, {to_wire(done.result.error().code), done.result.error().text});
     }
@@ -88,10 +88,8 @@ class AlterCall final : public PendingCall {
     auto attributes = attributes_after(*topic, resources_[index].changes, call_.config());
     if (!attributes) return refuse(index, std::move(attributes.error()));
     if (validate_only_ || *attributes == topic->attributes) return;
-    const broker::ReplyTo reply_to = call_.expect(shared_from_this());
-    waiting_.emplace(reply_to.token.value, index);
-    call_.broker().change_catalog(
-        reply_to,
+    change_catalog(
+        index,
         broker::AlterStream{.id = topic->id, .expected_version = topic->version, .attributes = std::move(*attributes)});
   }
 
@@ -101,14 +99,18 @@ class AlterCall final : public PendingCall {
     if (!resource.name.empty() && resource.name != std::to_string(node_id)) {
       return refuse(index, {ErrorCode::kInvalidRequest, fmt::format("this is broker {}", node_id)});
     }
-    for (const ConfigChange& change : resource.changes.changes) {
-      if (find_broker_config(change.name) == nullptr) {
-        return refuse(index, {ErrorCode::kInvalidConfig, fmt::format("Unknown broker config name: {}", change.name)});
-      }
-      return refuse(index,
-                    {ErrorCode::kInvalidRequest,
-                     fmt::format("{} cannot change while the broker runs: set it where it is started", change.name)});
-    }
+    const BrokerScope scope = resource.name.empty() ? BrokerScope::kAllBrokers : BrokerScope::kThisBroker;
+    const broker::Settings& settings = call_.broker().catalog().settings();
+    auto values = settings_after(settings, scope, resource.changes, call_.session().shared().config_at_start());
+    if (!values) return refuse(index, std::move(values.error()));
+    if (validate_only_ || *values == settings.values) return;
+    change_catalog(index, broker::SetSettings{.expected_version = settings.version, .values = std::move(*values)});
+  }
+
+  void change_catalog(size_t index, broker::CatalogRequest request) {
+    const broker::ReplyTo reply_to = call_.expect(shared_from_this());
+    waiting_.emplace(reply_to.token.value, index);
+    call_.broker().change_catalog(reply_to, std::move(request));
   }
 
   void refuse(size_t index, ConfigRefusal refusal) {

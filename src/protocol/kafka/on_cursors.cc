@@ -50,10 +50,13 @@ broker::CommitRequest::Entry commit_entry(std::string_view topic, const OffsetCo
           .metadata = std::string(asked.committed_metadata.value_or(""))};
 }
 
-broker::CommitRequest commit_request(const OffsetCommitRequest& request) {
+constexpr int16_t kMemberEpochSince = 9;
+
+broker::CommitRequest commit_request(const OffsetCommitRequest& request, int16_t version) {
   broker::CommitRequest commit{.group = std::string(request.group_id),
                                .member_id = std::string(request.member_id),
                                .generation = request.generation_id_or_member_epoch};
+  commit.knows_epochs = version >= kMemberEpochSince;
   if (request.group_instance_id) commit.instance_id = *request.group_instance_id;
   if (request.retention_time_ms >= 0) commit.retention_ms = request.retention_time_ms;
   return commit;
@@ -134,6 +137,7 @@ void fetch_one_group(const Call& call, const OffsetFetchRequest& request) {
   ask_group<broker::FetchCursorsReply>(call, *cell, fetch_request(request.group_id, request.topics),
                                        [call, shape = shape_of(request.topics)](broker::FetchCursorsReply& reply) {
                                          OffsetFetchResponse response{.error_code = to_wire(reply.error)};
+                                         if (reply.error != broker::GroupError::kNone) return call.reply(response);
                                          fill_topics(response.topics, shape, reply);
                                          call.reply(response);
                                        });
@@ -149,11 +153,15 @@ void fetch_groups(const Call& call, const OffsetFetchRequest& request) {
       groups.back().error_code = kGroupUnavailable;
       continue;
     }
-    gather->ask<broker::FetchCursorsReply>(*cell, fetch_request(asked.group_id, asked.topics),
+    broker::FetchCursorsRequest wanted = fetch_request(asked.group_id, asked.topics);
+    wanted.member_id = asked.member_id.value_or("");
+    wanted.epoch = asked.member_epoch;
+    gather->ask<broker::FetchCursorsReply>(*cell, std::move(wanted),
                                            [index = groups.size() - 1, shape = shape_of(asked.topics)](
                                                OffsetFetchResponse& response, broker::FetchCursorsReply& reply) {
                                              GroupReply& group = response.groups[index];
                                              group.error_code = to_wire(reply.error);
+                                             if (reply.error != broker::GroupError::kNone) return;
                                              fill_topics(group.topics, shape, reply);
                                            });
   }
@@ -165,7 +173,7 @@ void fetch_groups(const Call& call, const OffsetFetchRequest& request) {
 void handle_offset_commit(Call call, base::View body) {
   OffsetCommitRequest request;
   if (!call.parse(body, request)) return;
-  broker::CommitRequest commit = commit_request(request);
+  broker::CommitRequest commit = commit_request(request, call.version());
   OffsetCommitResponse response;
   for (const OffsetCommitRequest::Topic& asked : request.topics) {
     const Topic topic = find_topic(call.broker(), asked.name);

@@ -1,4 +1,4 @@
-// DescribeConfigs, from the tables of topic_config.h and broker_config.h. Everything is listed, what acts and what is
+// DescribeConfigs and ListConfigResources, from the tables of topic_config.h and broker_config.h. Everything is listed, what acts and what is
 // only kept: clients miss what is not there.
 #include <algorithm>
 #include <set>
@@ -11,6 +11,7 @@
 #include "protocol/kafka/broker_config.h"
 #include "protocol/kafka/config_resource.h"
 #include "protocol/kafka/gen/describe_configs.h"
+#include "protocol/kafka/gen/list_config_resources.h"
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
@@ -38,23 +39,28 @@ void refuse(Result& result, ErrorCode code, std::string why) {
   result.error_message = std::move(why);
 }
 
-ConfigReply topic_config_reply(const broker::StreamRecord& topic, const TopicConfigRow& row, const Config& config,
-                               const Detail& detail) {
-  const auto own = own_value(topic, row.name);
-  const std::string inherited = default_of(row, config);
-  // An operator sets message.max.bytes for all topics.
-  const auto inherited_source =
-      inherited == default_of(row, Config{}) ? ConfigSource::kDefault : ConfigSource::kStaticBroker;
-  ConfigReply reply{.name = std::string(row.name),
-                    .value = own ? std::string(*own) : inherited,
-                    .config_source = static_cast<int8_t>(own ? ConfigSource::kTopic : inherited_source),
-                    .config_type = static_cast<int8_t>(row.type)};
-  if (detail.documentation) reply.documentation = std::string(row.documentation);
+ConfigReply config_reply(std::string_view name, ConfigType type, const std::vector<ConfigSynonym>& synonyms,
+                         const Detail& detail) {
+  const ConfigSource source = synonyms.empty() ? ConfigSource::kDefault : synonyms.front().source;
+  ConfigReply reply{.name = std::string(name),
+                    .config_source = static_cast<int8_t>(source),
+                    .config_type = static_cast<int8_t>(type)};
   if (!detail.synonyms) return reply;
-  if (own) reply.synonyms.push_back({reply.name, std::string(*own), static_cast<int8_t>(ConfigSource::kTopic)});
-  if (const BrokerConfigRow* behind = broker_config_behind(row.name)) {
-    reply.synonyms.push_back({std::string(behind->name), inherited, static_cast<int8_t>(inherited_source)});
+  for (const ConfigSynonym& synonym : synonyms) {
+    reply.synonyms.push_back({std::string(synonym.name), synonym.value, static_cast<int8_t>(synonym.source)});
   }
+  return reply;
+}
+
+ConfigReply topic_config_reply(const Call& call, const broker::StreamRecord& topic, const TopicConfigRow& row,
+                               const Detail& detail) {
+  const Config& config = call.config();
+  auto synonyms = synonyms_behind(row.name, config, call.session().shared().config_at_start());
+  const auto own = own_value(topic, row.name);
+  if (own) synonyms.insert(synonyms.begin(), {row.name, std::string(*own), ConfigSource::kTopic});
+  ConfigReply reply = config_reply(row.name, row.type, synonyms, detail);
+  reply.value = own ? std::string(*own) : default_of(row, config);
+  if (detail.documentation) reply.documentation = std::string(row.documentation);
   return reply;
 }
 
@@ -63,34 +69,76 @@ void describe_topic(const Call& call, const Asked& asked, const Detail& detail, 
   if (topic == nullptr) return refuse(result, ErrorCode::kUnknownTopicOrPartition, "there is no such topic");
   for (const TopicConfigRow& row : topic_configs()) {
     if (is_wanted(asked, row.name)) {
-      result.configs.push_back(topic_config_reply(*topic, row, call.config(), detail));
+      result.configs.push_back(topic_config_reply(call, *topic, row, detail));
     }
   }
 }
 
-ConfigReply broker_config_reply(const BrokerConfigRow& row, const Config& config, const Detail& detail) {
-  const bool is_default = value_of(row, config) == value_of(row, Config{});
-  const auto source = static_cast<int8_t>(is_default ? ConfigSource::kDefault : ConfigSource::kStaticBroker);
-  ConfigReply reply{.name = std::string(row.name),
-                    .value = value_of(row, config),
-                    .read_only = true,
-                    .config_source = source,
-                    .config_type = static_cast<int8_t>(row.type)};
-  if (detail.synonyms) reply.synonyms.push_back({reply.name, reply.value, source});
+ConfigReply broker_config_reply(const Call& call, const BrokerConfigRow& row, const Detail& detail) {
+  const Config& config = call.config();
+  const auto synonyms = synonyms_of(row, config, call.session().shared().config_at_start());
+  ConfigReply reply = config_reply(row.name, row.type, synonyms, detail);
+  reply.value = value_of(row, config);
+  reply.read_only = !row.can_change();
+  const TopicConfigRow* topic_row = find_topic_config(row.topic_config);
+  if (detail.documentation && topic_row != nullptr) reply.documentation = std::string(topic_row->documentation);
   return reply;
 }
 
+// What was set for all brokers while they ran, and that alone.
+void describe_all_brokers(const Call& call, const Asked& asked, const Detail& detail, Result& result) {
+  for (const auto& [name, value] : call.config().set_for_all_brokers) {
+    const BrokerConfigRow* row = find_broker_config(name);
+    if (row == nullptr || !is_wanted(asked, name)) continue;
+    result.configs.push_back(config_reply(name, row->type, {{row->name, value, ConfigSource::kAllBrokers}}, detail));
+    result.configs.back().value = value;
+  }
+}
+
 void describe_broker(const Call& call, const Asked& asked, const Detail& detail, Result& result) {
-  if (asked.resource_name.empty()) return;  // what was set for all brokers while they ran: nothing
+  if (asked.resource_name.empty()) return describe_all_brokers(call, asked, detail, result);
   if (asked.resource_name != std::to_string(call.config().node_id)) {
     return refuse(result, ErrorCode::kInvalidRequest, fmt::format("this is broker {}", call.config().node_id));
   }
   for (const BrokerConfigRow& row : broker_configs()) {
-    if (is_wanted(asked, row.name)) result.configs.push_back(broker_config_reply(row, call.config(), detail));
+    if (is_wanted(asked, row.name)) result.configs.push_back(broker_config_reply(call, row, detail));
   }
 }
 
+// Version 0 knew the configs of client metrics alone, of which there are none.
+std::vector<int8_t> types_asked(const ListConfigResourcesRequest& request, int16_t version) {
+  constexpr int8_t kClientMetrics = 16;
+  if (version == 0) return {kClientMetrics};
+  if (!request.resource_types.empty()) return request.resource_types;
+  return {static_cast<int8_t>(ConfigResource::kTopic), static_cast<int8_t>(ConfigResource::kBroker)};
+}
+
+// False: nothing of that type can have configs.
+bool list_resources(const Call& call, int8_t type, ListConfigResourcesResponse& response) {
+  constexpr int8_t kTypesOfOthers[] = {8, 16, 32};  // loggers, client metrics and groups: known, and none has configs
+  if (type == static_cast<int8_t>(ConfigResource::kTopic)) {
+    for (const Topic& topic : all_topics(call.broker())) response.config_resources.push_back({topic->name, type});
+  } else if (type == static_cast<int8_t>(ConfigResource::kBroker)) {
+    response.config_resources.push_back({std::to_string(call.config().node_id), type});
+  } else {
+    return std::ranges::find(kTypesOfOthers, type) != std::end(kTypesOfOthers);
+  }
+  return true;
+}
+
 }  // namespace
+
+void handle_list_config_resources(Call call, base::View body) {
+  ListConfigResourcesRequest request;
+  if (!call.parse(body, request)) return;
+  ListConfigResourcesResponse response;
+  for (const int8_t type : types_asked(request, call.version())) {
+    if (!list_resources(call, type, response)) {
+      return call.reply(ListConfigResourcesResponse{.error_code = ErrorCode::kUnsupportedVersion});
+    }
+  }
+  call.reply(response);
+}
 
 void handle_describe_configs(Call call, base::View body) {
   DescribeConfigsRequest request;

@@ -15,6 +15,7 @@
 #include "protocol/kafka/fetch_plan.h"
 #include "protocol/kafka/gen/fetch.h"
 #include "protocol/kafka/handlers.h"
+#include "protocol/kafka/mapping.h"
 #include "protocol/kafka/session.h"
 
 namespace polylog::kafka {
@@ -120,7 +121,7 @@ void FetchCall::read(CellRead& cell, bool watch) {
   unwatch(cell);
   cell.has_news = false;
   cell.asked.clear();
-  broker::ReadRequest request{.bytes_max = 0, .watch = watch};
+  broker::ReadRequest request{.bytes_max = 0, .span_encoding = kEncodingTag, .watch = watch};
   for (const size_t i : cell.partitions) {
     const FetchedPartition& partition = plan_.partitions()[i];
     if (!partition.wants_more() && !(partition.is_readable() && partition.start < 0)) continue;

@@ -17,6 +17,7 @@
 #include "protocol/kafka/group_states.h"
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/operations.h"
+#include "protocol/kafka/subscription.h"
 
 namespace polylog::kafka {
 namespace {
@@ -113,12 +114,15 @@ class DescribeGroupsCall final : public PendingCall {
 
 // ---- ListGroups
 
-void absorb_list(ListGroupsResponse& response, broker::ListGroupsReply& reply) {
+void absorb_list(ListGroupsResponse& response, broker::ListGroupsReply& reply, const std::vector<std::string>& types) {
+  const std::vector<std::string_view> words(types.begin(), types.end());
   for (broker::ListGroupsReply::Group& group : reply.groups) {
+    if (!is_type_wanted(words, group.kind)) continue;
+    if (group.kind == broker::GroupKind::kManaged) group.protocol_type = kConsumerProtocolType;
     response.groups.push_back({.group_id = std::move(group.name),
                                .protocol_type = std::move(group.protocol_type),
                                .group_state = std::string(state_name(group.phase)),
-                               .group_type = std::string(kGroupType)});
+                               .group_type = std::string(type_name(group.kind))});
   }
   std::ranges::sort(response.groups, {}, &ListGroupsResponse::Group::group_id);
 }
@@ -137,13 +141,17 @@ void handle_list_groups(Call call, base::View body) {
   const std::vector<broker::GroupPhase> phases = phases_named(request.states_filter);
   const bool none_can_match = phases.empty() && !request.states_filter.empty();
   auto gather = std::make_shared<Gather<ListGroupsResponse>>(call);
-  if (none_can_match || !is_type_wanted(request.types_filter)) return gather->reply_if_answered();
+  if (none_can_match) return gather->reply_if_answered();
+  const std::vector<std::string> types(request.types_filter.begin(), request.types_filter.end());
   for (size_t i = 0; i < call.broker().cell_count(); ++i) {
     const base::CellId cell(static_cast<uint16_t>(i));
     if (call.broker().epoch_of(cell).value == 0) {
       gather->response().error_code = kGroupUnavailable;  // the list goes without that cell's groups
     } else {
-      gather->ask<broker::ListGroupsReply>(cell, broker::ListGroupsRequest{phases}, absorb_list);
+      gather->ask<broker::ListGroupsReply>(cell, broker::ListGroupsRequest{phases},
+                                           [types](ListGroupsResponse& response, broker::ListGroupsReply& reply) {
+                                             absorb_list(response, reply, types);
+                                           });
     }
   }
   gather->reply_if_answered();

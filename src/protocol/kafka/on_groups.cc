@@ -53,9 +53,6 @@ Coordinator coordinator_of(const Call& call, std::string_view key, int8_t key_ty
 
 constexpr int16_t kMemberIdFirstSince = 4, kNullProtocolSince = 7, kSkipAssignmentSince = 9;
 
-// "/127.0.0.1": without the port, and with the slash that tools expect.
-std::string host_of(const std::string& peer) { return "/" + peer.substr(0, peer.rfind(':')); }
-
 broker::JoinRequest join_request(const Call& call, const JoinGroupRequest& request) {
   broker::JoinRequest join{.group = std::string(request.group_id),
                            .member_id = std::string(request.member_id),

@@ -10,6 +10,7 @@
 #include "protocol/kafka/gen/describe_cluster.h"
 #include "protocol/kafka/gen/metadata.h"
 #include "protocol/kafka/handlers.h"
+#include "protocol/kafka/leadership.h"
 #include "protocol/kafka/operations.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topics.h"
@@ -21,21 +22,6 @@ using TopicReply = MetadataResponse::Topic;
 
 std::optional<std::string> rack_of(const Config& config) {
   return config.rack.empty() ? std::nullopt : std::optional(config.rack);
-}
-
-MetadataResponse::Partition partition_reply(const Call& call, const broker::StreamRecord& topic, size_t index) {
-  const int32_t node_id = call.config().node_id;
-  MetadataResponse::Partition reply{.partition_index = static_cast<int32_t>(index), .leader_id = node_id};
-  reply.replica_nodes = {node_id};
-  reply.leader_epoch = static_cast<int32_t>(call.broker().epoch_of(topic.partitions[index]).value);
-  if (reply.leader_epoch == 0) {  // its cell is closed
-    reply.error_code = ErrorCode::kLeaderNotAvailable;
-    reply.leader_id = -1;
-    reply.offline_replicas = {node_id};
-  } else {
-    reply.isr_nodes = {node_id};
-  }
-  return reply;
 }
 
 class MetadataCall final : public PendingCall {
@@ -89,7 +75,8 @@ void MetadataCall::describe_brokers() {
 }
 
 void MetadataCall::describe_asked(const MetadataRequest::Topic& asked, TopicReply& reply) {
-  if (!asked.name) {
+  const bool is_by_id = !asked.name || (asked.name->empty() && !asked.topic_id.is_nil());  // Java leaves the name empty
+  if (is_by_id) {
     reply.topic_id = asked.topic_id;
     const Topic topic = find_topic(call_.broker(), asked.topic_id);
     if (topic != nullptr) return describe(*topic, reply);
@@ -107,7 +94,9 @@ void MetadataCall::describe(const broker::StreamRecord& topic, TopicReply& reply
   reply.name = topic.name;
   reply.topic_id = topic.id;
   if (wants_topic_operations_) reply.topic_authorized_operations = kTopicOperations;
-  for (size_t i = 0; i < topic.partitions.size(); ++i) reply.partitions.push_back(partition_reply(call_, topic, i));
+  for (size_t i = 0; i < topic.partitions.size(); ++i) {
+    reply.partitions.push_back(leadership_of<MetadataResponse::Partition>(call_, topic, i));
+  }
 }
 
 void MetadataCall::create(std::string_view name, size_t reply_index) {

@@ -55,7 +55,8 @@ class ProduceCall final : public PendingCall {
               PartitionReply& reply);
   void submit(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings, base::View bytes,
               PartitionReply& reply);
-  void refuse(PartitionReply& reply, ErrorCode code, std::string_view why = {}, int32_t record_index = -1);
+  void refuse(PartitionReply& reply, ErrorCode code, std::string_view why = {});
+  void refuse(PartitionReply& reply, const BatchError& error);
   void finish();
 
   Call call_;
@@ -101,7 +102,7 @@ void ProduceCall::append(const Topic& topic, const TopicSettings& settings, cons
   const base::View bytes = asked.records.value_or(base::View{});
   const int64_t now_ms = call_.broker().loop().wall_now().ms;
   const auto header = validate_batch(bytes, settings.rules(now_ms, call_.version() >= kZstdSinceVersion));
-  if (!header) return refuse(reply, header.error().code, header.error().why, header.error().record_index);
+  if (!header) return refuse(reply, header.error());
   submit(*at, *header, settings, bytes, reply);
 }
 
@@ -142,14 +143,18 @@ void ProduceCall::on_action(broker::Token token, broker::ActionBody&& body) {
   if (--answers_missing_ == 0) finish();
 }
 
-void ProduceCall::refuse(PartitionReply& reply, ErrorCode code, std::string_view why, int32_t record_index) {
+void ProduceCall::refuse(PartitionReply& reply, ErrorCode code, std::string_view why) {
   failed_ = true;
   reply.error_code = for_version(code, ApiKey::kProduce, call_.version());
   reply.base_offset = -1;
   reply.log_append_time_ms = -1;
   reply.log_start_offset = -1;
   if (!why.empty()) reply.error_message = std::string(why);
-  if (record_index >= 0) reply.record_errors.push_back({record_index, std::string(why)});
+}
+
+void ProduceCall::refuse(PartitionReply& reply, const BatchError& error) {
+  refuse(reply, error.code, error.why);
+  for (const int32_t record : error.records) reply.record_errors.push_back({record, std::string(error.why)});
 }
 
 void ProduceCall::finish() {
@@ -203,7 +208,6 @@ void reply_to_all(const Call& call, const ProduceRequest& request, ErrorCode cod
 void handle_produce(Call call, base::View body) {
   ProduceRequest request;
   if (!call.parse(body, request)) return;
-  call.session().note_producing();
   const ErrorCode error = request_error(request);
   if (error != ErrorCode::kNone) return reply_to_all(call, request, error);
   std::make_shared<ProduceCall>(call, request.acks)->run(request);

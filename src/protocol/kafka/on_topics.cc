@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <expected>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/kafka/broker_config.h"
 #include "protocol/kafka/errors.h"
 #include "protocol/kafka/gen/create_partitions.h"
 #include "protocol/kafka/gen/create_topics.h"
@@ -145,14 +148,18 @@ void set_error(CreateReply& reply, Refusal refusal) {
 }
 
 // As a client would see them with DescribeConfigs.
-std::vector<CreateTopicsResponse::Config> effective_configs(const broker::StreamRecord& topic, const Config& config) {
-  constexpr int8_t kFromTopic = 1, kFromDefault = 5;
+std::vector<CreateTopicsResponse::Config> effective_configs(const Call& call, const broker::StreamRecord& topic) {
+  const Config& config = call.config();
   std::vector<CreateTopicsResponse::Config> configs;
   for (const TopicConfigRow& row : topic_configs()) {
     const auto own = own_value(topic, row.name);
+    const auto behind = synonyms_behind(row.name, config, call.session().shared().config_at_start());
+    const ConfigSource source = own              ? ConfigSource::kTopic
+                                : behind.empty() ? ConfigSource::kDefault
+                                                 : behind.front().source;
     configs.push_back({.name = std::string(row.name),
                        .value = own ? std::string(*own) : default_of(row, config),
-                       .config_source = own ? kFromTopic : kFromDefault});
+                       .config_source = static_cast<int8_t>(source)});
   }
   return configs;
 }
@@ -163,7 +170,7 @@ void absorb_created(const Call& call, CreateTopicsResponse& response, size_t ind
   reply.topic_id = done.record->id;
   reply.num_partitions = static_cast<int32_t>(done.record->partitions.size());
   reply.replication_factor = kEffectiveReplicationFactor;
-  reply.configs = effective_configs(*done.record, call.config());
+  reply.configs = effective_configs(call, *done.record);
 }
 
 // Names that stand in a request more than once are refused, since their order would count.
@@ -180,12 +187,13 @@ std::unordered_set<std::string_view> repeated_names(const std::vector<Item>& ite
 
 using DeleteReply = DeleteTopicsResponse::Topic;
 
-void absorb_deleted(const Call&, DeleteTopicsResponse& response, size_t index, const broker::CatalogDone& done) {
-  if (done.result) return;
-  DeleteReply& reply = response.topics[index];
-  const Refusal refusal = refusal_of(done.result.error());
+void set_error(DeleteReply& reply, Refusal refusal) {
   reply.error_code = refusal.code;
-  reply.error_message = refusal.why;
+  reply.error_message = std::move(refusal.why);
+}
+
+void absorb_deleted(const Call&, DeleteTopicsResponse& response, size_t index, const broker::CatalogDone& done) {
+  if (!done.result) set_error(response.topics[index], refusal_of(done.result.error()));
 }
 
 // Versions before 6 have names in a field of their own.
@@ -193,6 +201,24 @@ std::vector<DeleteTopicsRequest::Topic> topics_to_delete(const DeleteTopicsReque
   std::vector<DeleteTopicsRequest::Topic> topics = request.topics;
   for (const std::string_view name : request.topic_names) topics.push_back({.name = name});
   return topics;
+}
+
+using Named = std::pair<std::optional<std::string_view>, base::Uuid>;
+
+Named name_of(const DeleteTopicsRequest::Topic& asked) { return {asked.name, asked.topic_id}; }
+
+// A topic is named once, by its name or by its id.
+std::set<Named> badly_named(const std::vector<DeleteTopicsRequest::Topic>& topics) {
+  std::set<Named> seen, bad;
+  for (const DeleteTopicsRequest::Topic& asked : topics) {
+    const bool is_one_of_both = asked.name.has_value() == asked.topic_id.is_nil();
+    if (!seen.insert(name_of(asked)).second || !is_one_of_both) bad.insert(name_of(asked));
+  }
+  return bad;
+}
+
+Topic topic_to_delete(const Call& call, const DeleteTopicsRequest::Topic& asked) {
+  return asked.name ? find_topic(call.broker(), *asked.name) : find_topic(call.broker(), asked.topic_id);
 }
 
 // ---- CreatePartitions
@@ -263,13 +289,17 @@ void handle_delete_topics(Call call, base::View body) {
   if (!call.parse(body, request)) return;
   auto pending = std::make_shared<CatalogCall<DeleteTopicsResponse>>(call, absorb_deleted);
   const std::vector<DeleteTopicsRequest::Topic> asked = topics_to_delete(request);
+  const std::set<Named> bad = badly_named(asked);
   for (size_t i = 0; i < asked.size(); ++i) {
     DeleteReply& reply = pending->response().topics.emplace_back();
-    const Topic topic =
-        asked[i].name ? find_topic(call.broker(), *asked[i].name) : find_topic(call.broker(), asked[i].topic_id);
+    if (asked[i].name) reply.name = std::string(*asked[i].name);
+    reply.topic_id = asked[i].topic_id;
+    if (bad.contains(name_of(asked[i]))) {
+      set_error(reply, {ErrorCode::kInvalidRequest, "a topic is named once, by its name or by its id"});
+      continue;
+    }
+    const Topic topic = topic_to_delete(call, asked[i]);
     if (topic == nullptr) {
-      if (asked[i].name) reply.name = std::string(*asked[i].name);
-      reply.topic_id = asked[i].topic_id;
       reply.error_code = asked[i].name ? ErrorCode::kUnknownTopicOrPartition : ErrorCode::kUnknownTopicId;
       continue;
     }

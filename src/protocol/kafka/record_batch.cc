@@ -49,8 +49,8 @@ void write_nullable(base::Writer& out, std::optional<base::View> bytes) {
   if (bytes) out.bytes(*bytes);
 }
 
-std::unexpected<BatchError> refuse(ErrorCode code, std::string_view why, int32_t record_index = -1) {
-  return std::unexpected(BatchError{code, why, record_index});
+std::unexpected<BatchError> refuse(ErrorCode code, std::string_view why) {
+  return std::unexpected(BatchError{code, why});
 }
 
 using Verdict = std::expected<void, BatchError>;
@@ -85,19 +85,19 @@ Verdict check_header(const BatchHeader& header, const BatchRules& rules) {
   if (rules.log_append_time) return {};
   if (header.is_log_append_time())
     return refuse(ErrorCode::kInvalidTimestamp, "the topic keeps the client's timestamps");
-  if (!accepts_timestamp(rules, header.max_timestamp_ms)) {
-    return refuse(ErrorCode::kInvalidTimestamp, "the max timestamp is outside the accepted range");
-  }
   return {};
 }
 
-Verdict check_record(const RecordView& record, int32_t index, const BatchRules& rules) {
-  if (rules.keys_required && !record.key)
-    return refuse(ErrorCode::kInvalidRecord, "a compacted topic needs keys", index);
-  if (record.offset != index) return refuse(ErrorCode::kInvalidRecord, "offset deltas are not consecutive", index);
-  if (rules.log_append_time) return {};
-  if (!accepts_timestamp(rules, record.timestamp_ms)) {
-    return refuse(ErrorCode::kInvalidTimestamp, "the timestamp is outside the accepted range", index);
+struct Fault {
+  ErrorCode code = ErrorCode::kNone;
+  std::string_view why;
+};
+// Of one record; kNone: it is sound.
+Fault fault_of(const RecordView& record, int32_t index, const BatchRules& rules) {
+  if (rules.keys_required && !record.key) return {ErrorCode::kInvalidRecord, "a compacted topic needs keys"};
+  if (record.offset != index) return {ErrorCode::kInvalidRecord, "offset deltas are not consecutive"};
+  if (!rules.log_append_time && !accepts_timestamp(rules, record.timestamp_ms)) {
+    return {ErrorCode::kInvalidTimestamp, "the timestamp is outside the accepted range"};
   }
   return {};
 }
@@ -110,12 +110,28 @@ Verdict check_records(const BatchHeader& header, base::View batch, const BatchRu
   }
   // The checksum was right, so these are the bytes that were sent: not kCorruptMessage, which clients would retry.
   if (!records) return refuse(ErrorCode::kInvalidRecord, "the records cannot be unpacked");
+  BatchError first{ErrorCode::kNone, {}};  // and all records with the same fault
   RecordWalker walker(header, *records);
   for (RecordView record; walker.next(record);) {
-    if (Verdict verdict = check_record(record, walker.index() - 1, rules); !verdict) return verdict;
+    const int32_t index = walker.index() - 1;
+    const Fault fault = fault_of(record, index, rules);
+    if (fault.code == ErrorCode::kNone) continue;
+    if (first.code == ErrorCode::kNone) first = {fault.code, fault.why};
+    if (first.why == fault.why && first.records.size() < limits::kRecordErrorsMax) first.records.push_back(index);
   }
   if (!walker.is_complete()) return refuse(ErrorCode::kInvalidRecord, "the records do not match the batch header");
+  if (first.code != ErrorCode::kNone) return std::unexpected(std::move(first));
   return {};
+}
+
+// What the header says of a compressed batch is enough, unless a record that it says nothing of may be refused.
+bool must_walk(const BatchHeader& header, const BatchRules& rules) {
+  if (rules.depth == Depth::kFull || rules.keys_required) return true;
+  if (rules.depth == Depth::kHeaderAndCrc) return false;
+  if (!header.is_compressed()) return true;
+  if (rules.log_append_time) return false;
+  return rules.timestamp_ms_min != std::numeric_limits<int64_t>::min() ||
+         !accepts_timestamp(rules, header.max_timestamp_ms);
 }
 
 }  // namespace
@@ -159,10 +175,12 @@ std::expected<BatchHeader, BatchError> validate_batch(base::View bytes, const Ba
   if (bytes.size() > rules.batch_bytes_max) return refuse(ErrorCode::kMessageTooLarge, "the batch is too large");
   if (crc_of(bytes) != header->crc) return refuse(ErrorCode::kCorruptMessage, "the checksum does not match");
   if (Verdict verdict = check_header(*header, rules); !verdict) return std::unexpected(verdict.error());
-  const bool walk = rules.depth == Depth::kFull || rules.keys_required ||
-                    (rules.depth == Depth::kRecords && !header->is_compressed());
-  if (walk) {
+  if (must_walk(*header, rules)) {
     if (Verdict verdict = check_records(*header, bytes, rules); !verdict) return std::unexpected(verdict.error());
+  }
+  // The records are sound, but what is found by this time would not be among them.
+  if (!rules.log_append_time && !accepts_timestamp(rules, header->max_timestamp_ms)) {
+    return refuse(ErrorCode::kInvalidTimestamp, "the max timestamp is outside the accepted range");
   }
   return *header;
 }

@@ -84,7 +84,7 @@ std::expected<BatchHeader, ErrorCode> read_batch_header(base::View bytes);
 
 enum class Depth : uint8_t {
   kHeaderAndCrc,
-  kRecords,  // and every record, unless they are compressed
+  kRecords,  // and every record, unless they are compressed and all that can be wrong with them stands in the header
   kFull,     // and every record
 };
 
@@ -100,8 +100,8 @@ struct BatchRules {
 
 struct BatchError {
   ErrorCode code;
-  std::string_view why;       // a literal
-  int32_t record_index = -1;  // what record_errors[] names, if it was one record
+  std::string_view why;               // a literal
+  std::vector<int32_t> records = {};  // what record_errors[] names: all that have this fault; none: it is the batch's
 };
 
 // `bytes` is the records field of one partition: exactly one batch.

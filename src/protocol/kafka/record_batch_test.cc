@@ -1,6 +1,7 @@
 #include "protocol/kafka/record_batch.h"
 
 #include <doctest/doctest.h>
+#include <snappy.h>
 
 #include <string>
 
@@ -24,6 +25,20 @@ Bytes three_records() {
 void fix_crc(Bytes& batch) {
   const uint32_t crc = base::crc32c(base::View(batch).subspan(at::kAttributesAt));
   for (int i = 0; i < 4; ++i) batch[at::kCrcAt + static_cast<size_t>(i)] = static_cast<uint8_t>(crc >> (24 - 8 * i));
+}
+
+Bytes packed_with_snappy(const Bytes& batch) {
+  const base::View records = base::View(batch).subspan(at::kRecordsAt);
+  std::string packed;
+  snappy::Compress(reinterpret_cast<const char*>(records.data()), records.size(), &packed);
+  base::Writer out;
+  out.bytes(base::View(batch).first(at::kRecordsAt));
+  out.text(packed);
+  out.patch_u32be(at::kBatchLengthAt, static_cast<uint32_t>(out.size() - at::kLengthFieldEnd));
+  Bytes bytes = std::move(out.buffer());
+  bytes[at::kAttributesAt + 1] |= static_cast<uint8_t>(Compression::kSnappy);
+  fix_crc(bytes);
+  return bytes;
 }
 
 // `change` edits a sound batch; its checksum is made right again.
@@ -190,7 +205,39 @@ TEST_CASE("depth_decides_how_much_is_read") {
 TEST_CASE("a_record_error_names_the_record") {
   const auto result = validate_batch(three_records(), {.keys_required = true});
   REQUIRE_FALSE(result);
-  CHECK(result.error().record_index == 1);
+  CHECK(result.error().records == std::vector{1});
+}
+
+TEST_CASE("every_record_with_the_fault_is_named_up_to_a_limit") {
+  BatchBuilder builder;
+  const auto count = static_cast<int32_t>(limits::kRecordErrorsMax) + 1;
+  for (int32_t i = 0; i < count; ++i) builder.add(i, std::nullopt, std::nullopt);
+  const Bytes batch = builder.finish({});
+  const auto named = [&](int64_t timestamp_ms_max) {
+    const auto result = validate_batch(batch, {.timestamp_ms_max = timestamp_ms_max});
+    REQUIRE_FALSE(result);
+    CHECK(result.error().code == ErrorCode::kInvalidTimestamp);
+    return result.error().records;
+  };
+  CHECK(named(count - 2) == std::vector{count - 1});
+  CHECK(named(count - 4) == std::vector{count - 3, count - 2, count - 1});
+  CHECK(named(0).size() == limits::kRecordErrorsMax);  // all but the first
+  CHECK(named(-5).size() == limits::kRecordErrorsMax);
+  CHECK(named(0).front() == 1);
+}
+
+TEST_CASE("timestamps_of_compressed_records_are_looked_at_where_the_header_does_not_settle_it") {
+  BatchBuilder builder;
+  for (const int64_t timestamp_ms : {100, 50, 120}) builder.add(timestamp_ms, std::nullopt, std::nullopt);
+  const Bytes batch = packed_with_snappy(builder.finish({}));
+  CHECK(validate_batch(batch, {.timestamp_ms_max = 120}));
+  const auto late = validate_batch(batch, {.timestamp_ms_max = 110});
+  REQUIRE_FALSE(late);
+  CHECK(late.error().records == std::vector{2});
+  const auto early = validate_batch(batch, {.timestamp_ms_min = 60});
+  REQUIRE_FALSE(early);
+  CHECK(early.error().records == std::vector{1});
+  CHECK(validate_batch(batch, {.log_append_time = true, .timestamp_ms_min = 60, .timestamp_ms_max = 110}));
 }
 
 TEST_CASE("hostile_deltas_do_not_overflow") {

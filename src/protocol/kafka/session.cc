@@ -34,17 +34,17 @@ constexpr std::string_view kKnownClients[] = {
 
 size_t Reply::size_bytes() const {
   size_t size = bytes.size();
-  for (const Streamed& piece : streamed) size += piece.slice.size();
+  for (const Streamed& piece : streamed) size += piece.records.size();
   return size;
 }
 
 Session::~Session() {
-  if (id_.number != 0) broker_.remove_session(id_);
+  if (id_.number != 0) broker().remove_session(id_);
 }
 
 void Session::on_open(io::Connection& connection) {
   connection_ = &connection;
-  id_ = broker_.add_session(*this);
+  id_ = broker().add_session(*this);
   if (base::log_enabled(base::LogLevel::kDebug))
     base::log_debug("kafka", "connection opened", {{"connection", to_text(id_)}, {"peer", peer()}});
 }
@@ -55,7 +55,7 @@ void Session::on_closed(std::string_view why) {
   egress_watch_.reset();
   connection_ = nullptr;
   closing_ = true;
-  if (id_.number != 0) broker_.remove_session(std::exchange(id_, {}));
+  if (id_.number != 0) broker().remove_session(std::exchange(id_, {}));
   // Calls may hold timers and records; a call that is running now is kept by on_action().
   auto dropped = std::exchange(expected_, {});
   slots_.clear();
@@ -79,11 +79,21 @@ io::Handler::Taken Session::on_bytes(base::View bytes) {
       close("a request of an impossible size");
       break;
     }
+    if (!may_take(frame.payload)) break;
     consumed += frame.size_bytes;
     on_frame(frame.payload);
     update_reading();
   }
   return {is_open() ? consumed : bytes.size(), 0};
+}
+
+// What is not taken stays in the connection's input until reading goes on, and is offered again.
+bool Session::may_take(base::View payload) {
+  base::Reader in(payload);
+  const bool is_produce = in.i16be() == static_cast<int16_t>(ApiKey::kProduce) && in.ok();
+  producing_ = producing_ || is_produce;
+  update_reading();
+  return !paused_;
 }
 
 void Session::on_frame(base::View payload) {
@@ -110,7 +120,7 @@ void Session::refuse(HeaderStatus status, const RequestHeader& header) {
 // ---- replies
 
 uint64_t Session::open_slot(ApiKey key) {
-  slots_.push_back({.began = broker_.loop().now(), .key = key});
+  slots_.push_back({.began = broker().loop().now(), .key = key});
   if (key == ApiKey::kFetch) ++open_fetches_;
   return first_slot_ + open_slots() - 1;
 }
@@ -131,14 +141,14 @@ void Session::fill(uint64_t slot, Reply reply) {
 }
 
 base::Duration Session::age(uint64_t slot) const {
-  return is_open() ? broker_.loop().now() - slots_[first_ + (slot - first_slot_)].began : base::Duration{};
+  return is_open() ? broker().loop().now() - slots_[first_ + (slot - first_slot_)].began : base::Duration{};
 }
 
 void Session::note_answered(const Slot& slot) {
-  const base::Duration took = broker_.loop().now() - slot.began;
+  const base::Duration took = broker().loop().now() - slot.began;
   metrics_.note_answered(slot.key, slot.reply.error, took);
   const bool waits = slot.reply.waited_as_asked || slot.key == ApiKey::kJoinGroup || slot.key == ApiKey::kSyncGroup;
-  if (took >= broker_.slow_operation() && !waits) log_slow(slot, took);
+  if (took >= broker().slow_operation() && !waits) log_slow(slot, took);
 }
 
 void Session::log_slow(const Slot& slot, base::Duration took) {
@@ -155,7 +165,7 @@ void Session::log_slow(const Slot& slot, base::Duration took) {
                   {"total_ms", duration_cast<milliseconds>(took).count()},
                   {"append_ms", ms_between(slot.began, slot.reply.staged_at)},
                   {"sync_ms", ms_between(slot.reply.staged_at, slot.reply.committed_at)},
-                  {"answer_ms", ms_between(slot.reply.committed_at, broker_.loop().now())}});
+                  {"answer_ms", ms_between(slot.reply.committed_at, broker().loop().now())}});
 }
 
 void Session::answer_filled() {
@@ -180,7 +190,7 @@ void Session::answer_filled() {
 void Session::note_egress(size_t reply_bytes) {
   if (!egress_watch_) {
     if (reply_bytes < EgressWatch::kReplyBytesMin) return;
-    egress_watch_ = std::make_unique<EgressWatch>(broker_.loop(), broker_.egress(), *connection_);
+    egress_watch_ = std::make_unique<EgressWatch>(broker().loop(), broker().egress(), *connection_);
   }
   egress_watch_->note(held_reply_bytes_);
 }
@@ -192,7 +202,11 @@ void Session::write(Reply& reply) {
   for (Reply::Streamed& piece : reply.streamed) {
     out.write(bytes.subspan(written, piece.position - written));
     written = piece.position;
-    out.append(std::move(piece.slice));
+    if (piece.records.slice.empty()) {
+      out.append(std::move(piece.records.span));
+    } else {
+      out.append(std::move(piece.records.slice));
+    }
   }
   out.write(bytes.subspan(written));
 }
@@ -218,7 +232,7 @@ void Session::on_action(broker::Action action) {
 
 bool Session::must_pause() const {
   return open_slots() >= limits::kRequestsOpenMax || open_fetches_ >= limits::kFetchesOpenMax ||
-         held_reply_bytes_ > limits::kHeldReplyBytesMax || (producing_ && broker_.under_pressure());
+         held_reply_bytes_ > limits::kHeldReplyBytesMax || (producing_ && shared_->broker().under_pressure());
 }
 
 void Session::update_reading() {
@@ -233,14 +247,19 @@ void Session::update_reading() {
 
 void Session::note_client(std::string_view name) {
   const auto known = std::ranges::find(kKnownClients, name);
-  broker_.metrics()
+  broker()
+      .metrics()
       .counter("polylog_kafka_clients_total", "Connections whose client said its name",
                fmt::format("client=\"{}\"", known == std::end(kKnownClients) ? "other" : *known))
       .add();
 }
 
+std::unique_ptr<io::Handler> make_session(std::shared_ptr<CoreShared> shared) {
+  return std::make_unique<Session>(std::move(shared));
+}
+
 std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config) {
-  return std::make_unique<Session>(broker, config);
+  return make_session(std::make_shared<CoreShared>(broker, config));
 }
 
 }  // namespace polylog::kafka

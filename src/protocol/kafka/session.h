@@ -25,7 +25,7 @@
 #include "broker/broker.h"
 #include "broker/session.h"
 #include "io/net.h"
-#include "protocol/kafka/config.h"
+#include "protocol/kafka/core_shared.h"
 #include "protocol/kafka/egress_watch.h"
 #include "protocol/kafka/first_error.h"
 #include "protocol/kafka/request_metrics.h"
@@ -42,10 +42,15 @@ inline constexpr size_t kHeldReplyBytesMax = 8 * 1024 * 1024;  // replies that w
 }  // namespace limits
 
 // The bytes of a reply, frame size included, and what goes in between by reference; positions ascend.
+struct RecordBytes {
+  base::Slice slice;  // or, if empty:
+  io::FileSpan span;
+  size_t size() const { return slice.empty() ? span.bytes : slice.size(); }
+};
 struct Reply {
   struct Streamed {
-    size_t position;  // in `bytes`: this slice goes before bytes[position]
-    base::Slice slice;
+    size_t position;  // in `bytes`: this goes before bytes[position]
+    RecordBytes records;
   };
   std::vector<uint8_t> bytes;
   std::vector<Streamed> streamed;
@@ -131,8 +136,8 @@ class Call {
 
 class Session final : public io::Handler, public broker::Session {
  public:
-  Session(broker::Broker& broker, const Config& config)
-      : broker_(broker), config_(config), metrics_(broker.metrics().part<RequestMetrics>()) {}
+  explicit Session(std::shared_ptr<CoreShared> shared)
+      : shared_(std::move(shared)), metrics_(shared_->broker().metrics().part<RequestMetrics>()) {}
   ~Session() override;
 
   // io::Handler
@@ -145,8 +150,9 @@ class Session final : public io::Handler, public broker::Session {
   void on_pressure() override { update_reading(); }
 
   // --- for handlers
-  broker::Broker& broker() { return broker_; }
-  const Config& config() const { return config_; }
+  broker::Broker& broker() const { return shared_->broker(); }
+  const Config& config() const { return shared_->config(); }
+  CoreShared& shared() { return *shared_; }
   RequestMetrics& metrics() { return metrics_; }
   const std::string& peer() const { return connection_->peer(); }  // "127.0.0.1:4711"
   broker::SessionId id() const { return id_; }
@@ -162,8 +168,7 @@ class Session final : public io::Handler, public broker::Session {
   // Whether the last Fetch had to wait: the next one probably has to.
   bool fetches_wait() const { return fetches_wait_; }
   void note_fetch(bool has_waited) { fetches_wait_ = has_waited; }
-  void note_producing() { producing_ = true; }  // from now on held back under pressure
-  void note_client(std::string_view name);      // counts it
+  void note_client(std::string_view name);  // counts it
 
  private:
   struct Slot {
@@ -177,6 +182,7 @@ class Session final : public io::Handler, public broker::Session {
     Answers answers;
   };
 
+  bool may_take(base::View payload);
   void on_frame(base::View payload);
   void refuse(HeaderStatus status, const RequestHeader& header);
   uint64_t open_slot(ApiKey key);
@@ -190,8 +196,7 @@ class Session final : public io::Handler, public broker::Session {
   bool is_open() const { return connection_ != nullptr && !closing_; }
   size_t open_slots() const { return slots_.size() - first_; }
 
-  broker::Broker& broker_;
-  const Config& config_;
+  std::shared_ptr<CoreShared> shared_;
   RequestMetrics& metrics_;
   io::Connection* connection_ = nullptr;
   broker::SessionId id_;
@@ -203,14 +208,15 @@ class Session final : public io::Handler, public broker::Session {
   size_t held_reply_bytes_ = 0;
   std::unique_ptr<EgressWatch> egress_watch_;  // of a connection that has had large replies
   uint16_t open_fetches_ = 0;
-  bool producing_ = false;
+  bool producing_ = false;  // has sent a Produce: from then on held back under pressure
   bool fetches_wait_ = false;
   bool paused_ = false;
   bool closing_ = false;
 };
 static_assert(sizeof(Session) <= 256, "5,000 idle connections are cheap");
 
-std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config);
+std::unique_ptr<io::Handler> make_session(std::shared_ptr<CoreShared> shared);
+std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& config);  // that shares nothing
 
 // --- details
 

@@ -12,82 +12,11 @@
 #include "protocol/kafka/gen/metadata.h"
 #include "protocol/kafka/gen/offset_for_leader_epoch.h"
 #include "protocol/kafka/gen/produce.h"
-#include "protocol/kafka/session_test_kit.h"
+#include "protocol/kafka/session_test_calls.h"
 #include "protocol/kafka/topic_config.h"
 #include "protocol/kafka/topics.h"
 
 namespace polylog::kafka {
-namespace {
-
-using Bytes = std::vector<uint8_t>;
-constexpr int64_t kNow = 1'700'000'000'000;
-
-Bytes batch_of(std::vector<std::string> values, int64_t timestamp_ms = kNow, BatchHeader header = {}) {
-  BatchBuilder builder;
-  for (const std::string& value : values) builder.add(timestamp_ms++, std::nullopt, base::as_view(value));
-  return builder.finish(header);
-}
-
-CreateTopicsResponse::Topic create_topic(TestClient& client, std::string_view name, int32_t partitions = 1,
-                                         std::vector<CreateTopicsRequest::Config> configs = {}) {
-  CreateTopicsRequest request;
-  request.topics.push_back(
-      {.name = name, .num_partitions = partitions, .replication_factor = 1, .configs = std::move(configs)});
-  return client.ask<CreateTopicsResponse>(ApiKey::kCreateTopics, 7, request).topics.at(0);
-}
-
-ProduceRequest produce_request(std::string_view topic, base::View batch, int32_t partition = 0, int16_t acks = -1) {
-  ProduceRequest request{.acks = acks, .timeout_ms = 1000};
-  request.topics.push_back({.name = topic});
-  request.topics[0].partitions.push_back({.partition_index = partition, .records = batch});
-  return request;
-}
-
-ProduceResponse::Partition produce(TestClient& client, std::string_view topic, const Bytes& batch,
-                                   int32_t partition = 0) {
-  return client.ask<ProduceResponse>(ApiKey::kProduce, 9, produce_request(topic, batch, partition))
-      .topics.at(0)
-      .partitions.at(0);
-}
-
-FetchRequest fetch_request(std::string_view topic, int64_t offset, int32_t max_wait_ms = 0, int32_t partition = 0) {
-  FetchRequest request{.max_wait_ms = max_wait_ms, .min_bytes = 1};
-  request.topics.push_back({.name = topic});
-  request.topics[0].partitions.push_back(
-      {.partition_index = partition, .fetch_offset = offset, .partition_max_bytes = 1 << 20});
-  return request;
-}
-
-FetchResponse::Partition fetch(TestClient& client, const FetchRequest& request) {
-  return client.ask<FetchResponse>(ApiKey::kFetch, 12, request).topics.at(0).partitions.at(0);
-}
-
-std::vector<std::string> values_in(base::View records) {
-  std::vector<std::string> values;
-  while (!records.empty()) {
-    const auto header = read_batch_header(records);
-    REQUIRE(header);
-    Bytes scratch;
-    RecordWalker walker(*header, *unpack_records(*header, records, scratch));
-    for (RecordView record; walker.next(record);) {
-      values.push_back(std::to_string(record.offset) + "=" + std::string(base::as_text(*record.value)));
-    }
-    CHECK(walker.is_complete());
-    records = records.subspan(header->size_bytes());
-  }
-  return values;
-}
-
-ListOffsetsResponse::Partition list_offset(TestClient& client, std::string_view topic, int64_t timestamp) {
-  ListOffsetsRequest request;
-  request.topics.push_back({.name = topic});
-  request.topics[0].partitions.push_back({.timestamp = timestamp});
-  return client.ask<ListOffsetsResponse>(ApiKey::kListOffsets, 9, request).topics.at(0).partitions.at(0);
-}
-
-using Values = std::vector<std::string>;
-
-}  // namespace
 
 TEST_CASE("api_versions_lists_every_command_and_only_those") {
   TestBroker broker;
@@ -336,6 +265,8 @@ TEST_CASE("produce_refuses_what_it_must_and_the_connection_lives_on") {
   const auto future = produce(client, "t", batch_of({"a"}, kNow + 7'200'000));
   CHECK(future.error_code == ErrorCode::kInvalidTimestamp);
   CHECK(future.base_offset == -1);
+  REQUIRE(future.record_errors.size() == 1);
+  CHECK(future.record_errors[0].batch_index == 0);
   const Bytes batch = batch_of({"a"});
   const auto bad_acks = client.ask<ProduceResponse>(ApiKey::kProduce, 9, produce_request("t", batch, 0, 2));
   CHECK(bad_acks.topics[0].partitions[0].error_code == ErrorCode::kInvalidRequiredAcks);
@@ -537,6 +468,44 @@ TEST_CASE("topics_are_created_checked_extended_and_deleted") {
   removed = client.ask<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 6, remove);
   CHECK(removed.topics[0].error_code == ErrorCode::kUnknownTopicId);
   CHECK(create_topic(client, "a.b").topic_id != created.topic_id);
+}
+
+TEST_CASE("a_topic_made_again_has_another_id_and_the_old_one_is_unknown") {
+  TestBroker broker;
+  TestClient client(broker);
+  const base::Uuid old_id = create_topic(client, "t").topic_id;
+  const auto remove = [&](std::vector<DeleteTopicsRequest::Topic> topics) {
+    return client.ask<DeleteTopicsResponse>(ApiKey::kDeleteTopics, 6, DeleteTopicsRequest{.topics = std::move(topics)})
+        .topics;
+  };
+  const auto removed = remove({{.topic_id = old_id}}).at(0);
+  CHECK(removed.error_code == ErrorCode::kNone);
+  CHECK(removed.name == "t");
+  const base::Uuid id = create_topic(client, "t").topic_id;
+  CHECK(id != old_id);
+  CHECK(remove({{.topic_id = old_id}}).at(0).error_code == ErrorCode::kUnknownTopicId);
+
+  MetadataRequest by_id;
+  by_id.topics.emplace();
+  by_id.topics->push_back({.topic_id = old_id});
+  by_id.topics->push_back({.topic_id = id});
+  const auto described = client.ask<MetadataResponse>(ApiKey::kMetadata, 12, by_id).topics;
+  CHECK(described.at(0).error_code == ErrorCode::kUnknownTopicId);
+  CHECK_FALSE(described.at(0).name);
+  CHECK(described.at(1).name == "t");
+
+  FetchRequest request = fetch_request("", 0);
+  request.topics[0].topic_id = old_id;
+  const auto fetched = client.ask<FetchResponse>(ApiKey::kFetch, 13, request).topics.at(0);
+  CHECK(fetched.topic_id == old_id);
+  CHECK(fetched.partitions.at(0).error_code == ErrorCode::kUnknownTopicId);
+
+  // Named by both, by neither, and twice.
+  CHECK(remove({{.name = "t", .topic_id = id}}).at(0).error_code == ErrorCode::kInvalidRequest);
+  CHECK(remove({{}}).at(0).error_code == ErrorCode::kInvalidRequest);
+  for (const auto& twice : remove({{.name = "t"}, {.name = "t"}}))
+    CHECK(twice.error_code == ErrorCode::kInvalidRequest);
+  CHECK(remove({{.name = "t"}}).at(0).error_code == ErrorCode::kNone);
 }
 
 TEST_CASE("a_topic_deleted_under_a_waiting_fetch_answers_it") {

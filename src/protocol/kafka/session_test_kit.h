@@ -23,7 +23,7 @@ namespace polylog::kafka {
 
 class TestBroker {
  public:
-  explicit TestBroker(size_t cells = 2)
+  explicit TestBroker(size_t cells = 2, size_t ingress_bytes_max = 64 * base::limits::kMiB)
       : world({}),
         disk(1),
         store(world.loop(0), disk, "/data"),
@@ -31,7 +31,8 @@ class TestBroker {
                 .encodings = encodings,
                 .metrics = metrics,
                 .core_of_cell = std::vector<base::CoreId>(cells),
-                .all = brokers}) {
+                .all = brokers,
+                .ingress_bytes_max = ingress_bytes_max}) {
     encodings.add(kEncodingTag, std::make_unique<RecordBatchEncoding>());
     brokers = {&broker};
     REQUIRE(disk.make_directory("/data"));
@@ -43,6 +44,7 @@ class TestBroker {
     REQUIRE(service->load());
     config.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA";
     config.advertised = {"broker.example", 9092};
+    config.log_dir = "/data";
   }
 
   io::SimWorld world;

@@ -57,9 +57,9 @@ constexpr TopicConfigRow kRows[] = {
      "A record is acknowledged when it is durable, whatever this says."},
     {"preallocate", kBoolean, "false", any(), kIgnored, "The log is always preallocated."},
     {"remote.storage.enable", kBoolean, "false", words("false"), kIgnored, "There is no remote storage."},
-    {"retention.bytes", kLong, "-1", range(-1, kLongMax), kStored,
+    {"retention.bytes", kLong, "-1", range(-1, kLongMax), kActs,
      "The size of a partition above which its oldest records go; -1: none."},
-    {"retention.ms", kLong, "604800000", range(-1, kLongMax), kStored, "The age at which records go; -1: never."},
+    {"retention.ms", kLong, "604800000", range(-1, kLongMax), kActs, "The age at which records go; -1: never."},
     {"segment.bytes", kInt, "1073741824", range(14, kIntMax), kIgnored, "Segments are not a topic's own."},
     {"segment.index.bytes", kInt, "10485760", range(4, kIntMax), kIgnored, "Segments are not a topic's own."},
     {"segment.jitter.ms", kLong, "0", range(0, kLongMax), kIgnored, "Segments are not a topic's own."},
@@ -93,29 +93,11 @@ std::optional<Number> number_in(std::string_view text) {
   return value;
 }
 
-bool is_number_in(std::string_view text, const TopicConfigRow& row) {
-  const bool whole = row.type != kDouble;
+bool is_number_in(std::string_view text, ConfigType type, const Accepted& accepted) {
+  const bool whole = type != kDouble;
   if (whole && !number_in<int64_t>(text)) return false;
   const std::optional<double> value = number_in<double>(text);
-  return value && row.accepted.number_min <= *value && *value <= row.accepted.number_max;
-}
-
-bool accepts(const TopicConfigRow& row, std::string_view value) {
-  switch (row.type) {
-    case kBoolean:
-      if (value != "true" && value != "false") return false;
-      return row.accepted.words.empty() || has_word(row.accepted.words, value);
-    case kString: return row.accepted.words.empty() || has_word(row.accepted.words, value);
-    case kList:
-      if (row.accepted.words.empty()) return true;
-      return !value.empty() &&
-             every_word(value, [&](std::string_view word) { return has_word(row.accepted.words, word); });
-    case kInt:
-    case kShort:
-    case kLong:
-    case kDouble: return is_number_in(value, row);
-  }
-  return false;
+  return value && accepted.number_min <= *value && *value <= accepted.number_max;
 }
 
 int64_t saturated(int64_t a, int64_t b) {  // a + b
@@ -134,13 +116,31 @@ const TopicConfigRow* find_topic_config(std::string_view name) {
 }
 
 std::string default_of(const TopicConfigRow& row, const Config& config) {
+  if (const auto set = config.topic_defaults.find(row.name); set != config.topic_defaults.end()) return set->second;
   return row.name == "max.message.bytes" ? std::to_string(config.message_bytes_max) : std::string(row.default_value);
+}
+
+bool is_accepted(ConfigType type, const Accepted& accepted, std::string_view value) {
+  switch (type) {
+    case kBoolean:
+      if (value != "true" && value != "false") return false;
+      return accepted.words.empty() || has_word(accepted.words, value);
+    case kString: return accepted.words.empty() || has_word(accepted.words, value);
+    case kList:
+      if (accepted.words.empty()) return true;
+      return !value.empty() && every_word(value, [&](std::string_view word) { return has_word(accepted.words, word); });
+    case kInt:
+    case kShort:
+    case kLong:
+    case kDouble: return is_number_in(value, type, accepted);
+  }
+  return false;
 }
 
 base::Result<> check_topic_config(std::string_view name, std::string_view value) {
   const TopicConfigRow* row = find_topic_config(name);
   if (row == nullptr) return base::fail(base::ErrorCode::kInvalid, fmt::format("Unknown topic config name: {}", name));
-  if (accepts(*row, value)) return {};
+  if (is_accepted(row->type, row->accepted, value)) return {};
   return base::fail(base::ErrorCode::kInvalid, fmt::format("Invalid value {} for configuration {}", value, name));
 }
 
@@ -162,24 +162,55 @@ BatchRules TopicSettings::rules(int64_t now_ms, bool zstd_allowed) const {
           .timestamp_ms_max = saturated(now_ms, timestamp_after_ms_max)};
 }
 
+namespace {
+
+void apply(TopicSettings& settings, std::string_view name, std::string_view value) {
+  const int64_t number = number_in<int64_t>(value).value_or(0);
+  if (name == "max.message.bytes") settings.batch_bytes_max = static_cast<size_t>(number);
+  if (name == "cleanup.policy") {
+    settings.is_compacted = has_word(value, "compact");
+    settings.deletes = has_word(value, "delete");
+  }
+  if (name == "message.timestamp.type") settings.log_append_time = value == "LogAppendTime";
+  if (name == "message.timestamp.before.max.ms") settings.timestamp_before_ms_max = number;
+  if (name == "message.timestamp.after.max.ms") settings.timestamp_after_ms_max = number;
+}
+
+}  // namespace
+
 TopicSettings settings_of(const broker::StreamRecord& topic, const Config& config) {
   TopicSettings settings{.batch_bytes_max = static_cast<size_t>(config.message_bytes_max)};
+  for (const auto& [name, value] : config.topic_defaults) apply(settings, name, value);
   for (auto it = topic.attributes.lower_bound(std::string(kAttributePrefix)); it != topic.attributes.end(); ++it) {
     std::string_view name = it->first;
     if (!name.starts_with(kAttributePrefix)) break;
-    name.remove_prefix(kAttributePrefix.size());
-    const std::string_view value = it->second;
-    const int64_t number = number_in<int64_t>(value).value_or(0);
-    if (name == "max.message.bytes") settings.batch_bytes_max = static_cast<size_t>(number);
-    if (name == "cleanup.policy") {
-      settings.is_compacted = has_word(value, "compact");
-      settings.deletes = has_word(value, "delete");
-    }
-    if (name == "message.timestamp.type") settings.log_append_time = value == "LogAppendTime";
-    if (name == "message.timestamp.before.max.ms") settings.timestamp_before_ms_max = number;
-    if (name == "message.timestamp.after.max.ms") settings.timestamp_after_ms_max = number;
+    apply(settings, name.substr(kAttributePrefix.size()), it->second);
   }
   return settings;
+}
+
+namespace {
+
+// -1: no limit.
+template <typename Number>
+std::optional<Number> limit_in(std::string_view value) {
+  const int64_t number = number_in<int64_t>(value).value_or(-1);
+  return number < 0 ? std::nullopt : std::optional<Number>(static_cast<Number>(number));
+}
+
+}  // namespace
+
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise) {
+  if (const auto policy = own_value(topic, "cleanup.policy"); policy && !has_word(*policy, "delete")) return {};
+  broker::RetentionPolicy retention = otherwise;
+  if (const auto ms = own_value(topic, "retention.ms")) retention.age_ms_max = limit_in<int64_t>(*ms);
+  if (const auto bytes = own_value(topic, "retention.bytes")) retention.bytes_max = limit_in<uint64_t>(*bytes);
+  return retention;
+}
+
+broker::RetentionPolicy default_retention(const Config& config) {
+  return {.age_ms_max = limit_in<int64_t>(default_of(*find_topic_config("retention.ms"), config)),
+          .bytes_max = limit_in<uint64_t>(default_of(*find_topic_config("retention.bytes"), config))};
 }
 
 }  // namespace polylog::kafka

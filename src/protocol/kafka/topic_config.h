@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "broker/catalog/records.h"
+#include "broker/retention.h"
 #include "protocol/kafka/config.h"
 #include "protocol/kafka/record_batch.h"
 
@@ -38,6 +39,8 @@ struct Accepted {
   double number_min = 0, number_max = 0;  // of numbers
   std::string_view words;                 // of the other types, comma-separated; empty: any
 };
+
+bool is_accepted(ConfigType type, const Accepted& accepted, std::string_view value);
 
 struct TopicConfigRow {
   std::string_view name;
@@ -72,5 +75,10 @@ struct TopicSettings {
   BatchRules rules(int64_t now_ms, bool zstd_allowed) const;
 };
 TopicSettings settings_of(const broker::StreamRecord& topic, const Config& config);
+
+// What a topic keeps: its own retention.ms and retention.bytes, where it has none those of `otherwise`. A topic whose
+// cleanup.policy does not say "delete" keeps everything.
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise);
+broker::RetentionPolicy default_retention(const Config& config);
 
 }  // namespace polylog::kafka

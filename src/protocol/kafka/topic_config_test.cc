@@ -71,4 +71,22 @@ TEST_CASE("topic_names_have_rules") {
   CHECK_FALSE(is_valid_topic_name(std::string(limits::kTopicNameBytesMax + 1, 'a')));
 }
 
+TEST_CASE("a_topic_keeps_what_it_says_and_else_what_is_said_for_it") {
+  const Config config;
+  const auto day = int64_t{24} * 3600 * 1000;
+  CHECK(default_retention(config).age_ms_max == 7 * day);
+  CHECK(!default_retention(config).bytes_max);
+  broker::StreamRecord topic;
+  CHECK(retention_of(topic, {.age_ms_max = 5, .bytes_max = 6}).age_ms_max == 5);
+  topic.attributes["kafka.retention.ms"] = "-1";
+  topic.attributes["kafka.retention.bytes"] = "1000";
+  const auto own = retention_of(topic, default_retention(config));
+  CHECK(!own.age_ms_max);
+  CHECK(own.bytes_max == 1000);
+  topic.attributes["kafka.cleanup.policy"] = "compact";
+  CHECK(retention_of(topic, default_retention(config)).keeps_all());
+  topic.attributes["kafka.cleanup.policy"] = "compact,delete";
+  CHECK(retention_of(topic, default_retention(config)).bytes_max == 1000);
+}
+
 }  // namespace polylog::kafka

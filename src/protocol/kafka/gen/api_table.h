@@ -42,6 +42,10 @@ enum class ApiKey : int16_t {
   kOffsetDelete = 47,
   kDescribeCluster = 60,
   kDescribeProducers = 61,
+  kConsumerGroupHeartbeat = 68,
+  kConsumerGroupDescribe = 69,
+  kListConfigResources = 74,
+  kDescribeTopicPartitions = 75,
 };
 
 inline constexpr int16_t kNeverFlexible = INT16_MAX;
@@ -57,7 +61,7 @@ struct ApiRow {
   constexpr bool is_flexible(int16_t version) const { return version >= flexible_from; }
 };
 
-inline constexpr std::array<ApiRow, 33> kApiTable{{
+inline constexpr std::array<ApiRow, 37> kApiTable{{
     {ApiKey::kProduce, "Produce", 0, 3, 11, 9},
     {ApiKey::kFetch, "Fetch", 4, 4, 17, 12},
     {ApiKey::kListOffsets, "ListOffsets", 1, 1, 10, 6},
@@ -81,7 +85,7 @@ inline constexpr std::array<ApiRow, 33> kApiTable{{
     {ApiKey::kDescribeAcls, "DescribeAcls", 1, 1, 3, 2},
     {ApiKey::kDescribeConfigs, "DescribeConfigs", 1, 1, 4, 4},
     {ApiKey::kAlterConfigs, "AlterConfigs", 0, 0, 2, 2},
-    {ApiKey::kDescribeLogDirs, "DescribeLogDirs", 1, 1, 4, 2},
+    {ApiKey::kDescribeLogDirs, "DescribeLogDirs", 0, 0, 4, 2},
     {ApiKey::kSaslAuthenticate, "SaslAuthenticate", 0, 0, 2, 2},
     {ApiKey::kCreatePartitions, "CreatePartitions", 0, 0, 3, 2},
     {ApiKey::kDeleteGroups, "DeleteGroups", 0, 0, 2, 2},
@@ -91,6 +95,10 @@ inline constexpr std::array<ApiRow, 33> kApiTable{{
     {ApiKey::kOffsetDelete, "OffsetDelete", 0, 0, 0, kNeverFlexible},
     {ApiKey::kDescribeCluster, "DescribeCluster", 0, 0, 2, 0},
     {ApiKey::kDescribeProducers, "DescribeProducers", 0, 0, 0, 0},
+    {ApiKey::kConsumerGroupHeartbeat, "ConsumerGroupHeartbeat", 0, 0, 1, 0},
+    {ApiKey::kConsumerGroupDescribe, "ConsumerGroupDescribe", 0, 0, 1, 0},
+    {ApiKey::kListConfigResources, "ListConfigResources", 0, 0, 1, 0},
+    {ApiKey::kDescribeTopicPartitions, "DescribeTopicPartitions", 0, 0, 0, 0},
 }};
 
 constexpr const ApiRow* find_api(int16_t key) {

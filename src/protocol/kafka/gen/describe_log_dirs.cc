@@ -62,7 +62,7 @@ static void fields(Io& io, Ref<Io, DescribeLogDirsResponse> m) {
   io.tags();
 }
 
-static constexpr VersionRange kVersions{1, 4, 2};
+static constexpr VersionRange kVersions{0, 4, 2};
 
 bool decode(base::Reader& in, int16_t version, DescribeLogDirsRequest& message) {
   return decode_message<kVersions>(in, version, message);

@@ -876,5 +876,129 @@ void visit_named(auto& f, DescribeProducersResponse& m) {
   f("throttle_time_ms", m.throttle_time_ms);
   f("topics", m.topics);
 }
+void visit_named(auto& f, ConsumerGroupHeartbeatRequest::TopicPartitions& m) {
+  f("topic_id", m.topic_id);
+  f("partitions", m.partitions);
+}
+void visit_named(auto& f, ConsumerGroupHeartbeatRequest& m) {
+  f("group_id", m.group_id);
+  f("member_id", m.member_id);
+  f("member_epoch", m.member_epoch);
+  f("instance_id", m.instance_id);
+  f("rack_id", m.rack_id);
+  f("rebalance_timeout_ms", m.rebalance_timeout_ms);
+  f("subscribed_topic_names", m.subscribed_topic_names);
+  f("subscribed_topic_regex", m.subscribed_topic_regex);
+  f("server_assignor", m.server_assignor);
+  f("topic_partitions", m.topic_partitions);
+}
+void visit_named(auto& f, ConsumerGroupHeartbeatResponse::TopicPartitions& m) {
+  f("topic_id", m.topic_id);
+  f("partitions", m.partitions);
+}
+void visit_named(auto& f, ConsumerGroupHeartbeatResponse::Assignment& m) {
+  f("topic_partitions", m.topic_partitions);
+}
+void visit_named(auto& f, ConsumerGroupHeartbeatResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("error_code", m.error_code);
+  f("error_message", m.error_message);
+  f("member_id", m.member_id);
+  f("member_epoch", m.member_epoch);
+  f("heartbeat_interval_ms", m.heartbeat_interval_ms);
+  f("assignment", m.assignment);
+}
+void visit_named(auto& f, ConsumerGroupDescribeRequest& m) {
+  f("group_ids", m.group_ids);
+  f("include_authorized_operations", m.include_authorized_operations);
+}
+void visit_named(auto& f, ConsumerGroupDescribeResponse::TopicPartitions& m) {
+  f("topic_id", m.topic_id);
+  f("topic_name", m.topic_name);
+  f("partitions", m.partitions);
+}
+void visit_named(auto& f, ConsumerGroupDescribeResponse::Assignment& m) {
+  f("topic_partitions", m.topic_partitions);
+}
+void visit_named(auto& f, ConsumerGroupDescribeResponse::Member& m) {
+  f("member_id", m.member_id);
+  f("instance_id", m.instance_id);
+  f("rack_id", m.rack_id);
+  f("member_epoch", m.member_epoch);
+  f("client_id", m.client_id);
+  f("client_host", m.client_host);
+  f("subscribed_topic_names", m.subscribed_topic_names);
+  f("subscribed_topic_regex", m.subscribed_topic_regex);
+  f("assignment", m.assignment);
+  f("target_assignment", m.target_assignment);
+  f("member_type", m.member_type);
+}
+void visit_named(auto& f, ConsumerGroupDescribeResponse::Group& m) {
+  f("error_code", m.error_code);
+  f("error_message", m.error_message);
+  f("group_id", m.group_id);
+  f("group_state", m.group_state);
+  f("group_epoch", m.group_epoch);
+  f("assignment_epoch", m.assignment_epoch);
+  f("assignor_name", m.assignor_name);
+  f("members", m.members);
+  f("authorized_operations", m.authorized_operations);
+}
+void visit_named(auto& f, ConsumerGroupDescribeResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("groups", m.groups);
+}
+void visit_named(auto& f, ListConfigResourcesRequest& m) {
+  f("resource_types", m.resource_types);
+}
+void visit_named(auto& f, ListConfigResourcesResponse::Resource& m) {
+  f("resource_name", m.resource_name);
+  f("resource_type", m.resource_type);
+}
+void visit_named(auto& f, ListConfigResourcesResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("error_code", m.error_code);
+  f("config_resources", m.config_resources);
+}
+void visit_named(auto& f, DescribeTopicPartitionsRequest::Topic& m) {
+  f("name", m.name);
+}
+void visit_named(auto& f, DescribeTopicPartitionsRequest::Cursor& m) {
+  f("topic_name", m.topic_name);
+  f("partition_index", m.partition_index);
+}
+void visit_named(auto& f, DescribeTopicPartitionsRequest& m) {
+  f("topics", m.topics);
+  f("response_partition_limit", m.response_partition_limit);
+  f("cursor", m.cursor);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse::Partition& m) {
+  f("error_code", m.error_code);
+  f("partition_index", m.partition_index);
+  f("leader_id", m.leader_id);
+  f("leader_epoch", m.leader_epoch);
+  f("replica_nodes", m.replica_nodes);
+  f("isr_nodes", m.isr_nodes);
+  f("eligible_leader_replicas", m.eligible_leader_replicas);
+  f("last_known_elr", m.last_known_elr);
+  f("offline_replicas", m.offline_replicas);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse::Topic& m) {
+  f("error_code", m.error_code);
+  f("name", m.name);
+  f("topic_id", m.topic_id);
+  f("is_internal", m.is_internal);
+  f("partitions", m.partitions);
+  f("topic_authorized_operations", m.topic_authorized_operations);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse::Cursor& m) {
+  f("topic_name", m.topic_name);
+  f("partition_index", m.partition_index);
+}
+void visit_named(auto& f, DescribeTopicPartitionsResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("topics", m.topics);
+  f("next_cursor", m.next_cursor);
+}
 
 }  // namespace polylog::kafka

@@ -35,6 +35,10 @@
 #include "protocol/kafka/gen/offset_delete.h"
 #include "protocol/kafka/gen/describe_cluster.h"
 #include "protocol/kafka/gen/describe_producers.h"
+#include "protocol/kafka/gen/consumer_group_heartbeat.h"
+#include "protocol/kafka/gen/consumer_group_describe.h"
+#include "protocol/kafka/gen/list_config_resources.h"
+#include "protocol/kafka/gen/describe_topic_partitions.h"
 
 // X(name) for each API; its messages are <name>Request and <name>Response, its key is ApiKey::k<name>.
 #define POLYLOG_KAFKA_APIS(X)   \
@@ -70,7 +74,11 @@
   X(ListPartitionReassignments) \
   X(OffsetDelete)               \
   X(DescribeCluster)            \
-  X(DescribeProducers)
+  X(DescribeProducers)          \
+  X(ConsumerGroupHeartbeat)     \
+  X(ConsumerGroupDescribe)      \
+  X(ListConfigResources)        \
+  X(DescribeTopicPartitions)
 
 namespace polylog::kafka {
 
@@ -352,5 +360,45 @@ void visit(auto& f, DescribeProducersResponse::Partition& m) {
 }
 void visit(auto& f, DescribeProducersResponse::Topic& m) { each(f, m.name, m.partitions); }
 void visit(auto& f, DescribeProducersResponse& m) { each(f, m.throttle_time_ms, m.topics); }
+void visit(auto& f, ConsumerGroupHeartbeatRequest::TopicPartitions& m) { each(f, m.topic_id, m.partitions); }
+void visit(auto& f, ConsumerGroupHeartbeatRequest& m) {
+  each(f, m.group_id, m.member_id, m.member_epoch, m.instance_id, m.rack_id, m.rebalance_timeout_ms,
+       m.subscribed_topic_names, m.subscribed_topic_regex, m.server_assignor, m.topic_partitions);
+}
+void visit(auto& f, ConsumerGroupHeartbeatResponse::TopicPartitions& m) { each(f, m.topic_id, m.partitions); }
+void visit(auto& f, ConsumerGroupHeartbeatResponse::Assignment& m) { each(f, m.topic_partitions); }
+void visit(auto& f, ConsumerGroupHeartbeatResponse& m) {
+  each(f, m.throttle_time_ms, m.error_code, m.error_message, m.member_id, m.member_epoch, m.heartbeat_interval_ms,
+       m.assignment);
+}
+void visit(auto& f, ConsumerGroupDescribeRequest& m) { each(f, m.group_ids, m.include_authorized_operations); }
+void visit(auto& f, ConsumerGroupDescribeResponse::TopicPartitions& m) {
+  each(f, m.topic_id, m.topic_name, m.partitions);
+}
+void visit(auto& f, ConsumerGroupDescribeResponse::Assignment& m) { each(f, m.topic_partitions); }
+void visit(auto& f, ConsumerGroupDescribeResponse::Member& m) {
+  each(f, m.member_id, m.instance_id, m.rack_id, m.member_epoch, m.client_id, m.client_host, m.subscribed_topic_names,
+       m.subscribed_topic_regex, m.assignment, m.target_assignment, m.member_type);
+}
+void visit(auto& f, ConsumerGroupDescribeResponse::Group& m) {
+  each(f, m.error_code, m.error_message, m.group_id, m.group_state, m.group_epoch, m.assignment_epoch, m.assignor_name,
+       m.members, m.authorized_operations);
+}
+void visit(auto& f, ConsumerGroupDescribeResponse& m) { each(f, m.throttle_time_ms, m.groups); }
+void visit(auto& f, ListConfigResourcesRequest& m) { each(f, m.resource_types); }
+void visit(auto& f, ListConfigResourcesResponse::Resource& m) { each(f, m.resource_name, m.resource_type); }
+void visit(auto& f, ListConfigResourcesResponse& m) { each(f, m.throttle_time_ms, m.error_code, m.config_resources); }
+void visit(auto& f, DescribeTopicPartitionsRequest::Topic& m) { each(f, m.name); }
+void visit(auto& f, DescribeTopicPartitionsRequest::Cursor& m) { each(f, m.topic_name, m.partition_index); }
+void visit(auto& f, DescribeTopicPartitionsRequest& m) { each(f, m.topics, m.response_partition_limit, m.cursor); }
+void visit(auto& f, DescribeTopicPartitionsResponse::Partition& m) {
+  each(f, m.error_code, m.partition_index, m.leader_id, m.leader_epoch, m.replica_nodes, m.isr_nodes,
+       m.eligible_leader_replicas, m.last_known_elr, m.offline_replicas);
+}
+void visit(auto& f, DescribeTopicPartitionsResponse::Topic& m) {
+  each(f, m.error_code, m.name, m.topic_id, m.is_internal, m.partitions, m.topic_authorized_operations);
+}
+void visit(auto& f, DescribeTopicPartitionsResponse::Cursor& m) { each(f, m.topic_name, m.partition_index); }
+void visit(auto& f, DescribeTopicPartitionsResponse& m) { each(f, m.throttle_time_ms, m.topics, m.next_cursor); }
 
 }  // namespace polylog::kafka

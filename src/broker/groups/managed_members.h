@@ -1,0 +1,126 @@
+// The members of one managed group: who is in, what each shall hold, and how each gets there without two ever holding the
+// same partition. A pure state machine over GroupState::managed: time comes in with calls, changes go out as mutations.
+//
+//   a member's way to its target, a step whenever it reports:
+//     holds too much   ─► told what to keep; the rest is `revoking`, held for it until it reports that it gave it up
+//     gave it up       ─► gets the target's epoch, and of the target what nobody holds
+//     target not free  ─► gets the rest as others give it up
+//   who does not give up within its rebalance timeout, or is silent for the session timeout, is out
+//
+// Not here: cursors, and the change between the kinds of groups (group.h); how partitions are divided (assignor.h).
+// managed_members.cc answers members, managed_targets.cc divides, managed_views.cc shows and minds the time.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "base/time.h"
+#include "broker/groups/config.h"
+#include "broker/groups/mutations.h"
+#include "broker/groups/name_pattern.h"
+#include "broker/groups/stream_directory.h"
+
+namespace polylog::broker {
+
+class ManagedMembers {
+ public:
+  struct Context {
+    const GroupConfig& config;
+    const StreamDirectory& streams;
+    const uint64_t& streams_version;  // rises with every stream that comes, grows or goes
+    const std::function<base::Uuid()>& new_id;
+  };
+  // `log` stages a mutation and applies it to `state`.
+  ManagedMembers(const GroupState& state, Context context, std::function<void(const GroupMutation&)> log);
+
+  void start(base::MonoTime now);  // after replay, and when the group becomes managed
+
+  // Anything below needs a managed group, but check_join().
+  GroupError check_join(const ReconcileRequest& request) const;  // of the first member: what need not become a group
+  ReconcileReply reconcile(const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
+  GroupError check_commit(const CommitRequest& request) const;
+  GroupError check_fetch(const FetchCursorsRequest& request) const;
+
+  void on_time(base::MonoTime now, base::WallTime wall);
+  std::optional<base::MonoTime> wake_at() const { return wake_at_; }
+
+  bool empty() const { return managed().members.empty(); }
+  GroupPhase phase() const;
+  bool is_subscribed(const std::string& stream) const;
+  DescribeManagedReply::Group view() const;
+  std::string describe() const;
+
+ private:
+  // Beside a member's durable part.
+  struct Deadlines {
+    base::MonoTime session;
+    std::optional<base::MonoTime> revoke;
+  };
+  struct Place {  // where a request finds its member
+    enum class How : uint8_t { kNew, kKnown, kReplaces } how = How::kNew;
+    std::string id;  // kReplaces: of the one to be replaced
+  };
+  struct Pattern {
+    std::optional<NamePattern> compiled;
+    size_t users = 0;
+  };
+  struct Streams {  // what names and patterns stand for now
+    std::map<std::string, base::Uuid, std::less<>> by_name;
+    std::map<std::string, std::vector<base::Uuid>> by_pattern;
+    StreamSizes sizes;
+    size_t weight_bytes = 0;  // an upper bound of what a list of all partitions takes in a mutation
+  };
+
+  const ManagedState& managed() const { return *state_.managed; }
+
+  // managed_members.cc
+  std::expected<Place, GroupError> locate(const ReconcileRequest& request) const;
+  GroupError check_epoch(const ManagedMember& member, const ReconcileRequest& request) const;
+  ManagedRecord record_of(const ReconcileRequest& request, const Place& place) const;
+  GroupError take_in(const Place& place, const ManagedRecord& record);
+  void put(const ManagedRecord& record, bool new_epoch);
+  void replace(const std::string& old_id, const ManagedRecord& record);
+  void advance(const std::string& id, const std::optional<PartitionList>& owned);
+  Holding next_holding(const ManagedMember& member, const std::optional<PartitionList>& owned) const;
+  void hold(const std::string& id, Holding holding);
+  ReconcileReply leave(const ReconcileRequest& request, base::WallTime wall);
+  void remove(const std::vector<std::string>& ids, base::WallTime wall);
+  void set_deadlines(const std::string& id, base::MonoTime now);
+
+  // managed_targets.cc
+  void index(const ManagedRecord& record);
+  void unindex(const ManagedRecord& record);
+  bool has_room_for_pattern(const std::optional<std::string>& pattern) const;
+  bool fits(const ManagedRecord* before, const ManagedRecord& record);
+  Streams resolve() const;
+  void divide_if_due();
+  void divide(const Streams& streams);
+  Assignor preferred_assignor() const;
+  std::vector<base::Uuid> streams_of(const ManagedRecord& record, const Streams& streams) const;
+  void log_targets(std::vector<ManagedTargets::Target> changed, ManagedTargetsEnd end, int32_t epoch);
+
+  // managed_views.cc
+  bool is_settled(const ManagedMember& member) const;
+  void wake_by(base::MonoTime time);
+
+  const GroupState& state_;
+  Context context_;
+  std::function<void(const GroupMutation&)> log_;
+
+  // --- in memory; rebuilt by start()
+  std::map<std::string, Deadlines> deadlines_;
+  std::map<std::string, std::string> instances_;  // instance id -> member id
+  std::map<std::string, size_t> names_;           // subscribed to -> by how many
+  std::map<std::string, Pattern> patterns_;
+  std::unordered_set<base::PartitionKey> held_;  // assigned or revoking: not free
+  uint64_t streams_seen_ = 0;                    // version that the targets were last compared with
+  std::optional<base::MonoTime> wake_at_;
+};
+
+}  // namespace polylog::broker

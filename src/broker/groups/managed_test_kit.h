@@ -1,0 +1,117 @@
+// For tests only: members of a managed group that behave as clients do - they report what they own, give up what is not
+// in their assignment, take what is, and start over when they are fenced - each as slowly as the test wants.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/groups/group_test_kit.h"
+
+namespace polylog::broker::group_test {
+
+struct ManagedKit : Kit {
+  explicit ManagedKit(GroupConfig config = {}) : Kit(config) {}
+
+  static ReconcileRequest joining(std::string id, std::vector<std::string> wanted = {"s"}, std::string instance = {}) {
+    ReconcileRequest r;
+    r.group = "g";
+    r.member_id = std::move(id);
+    if (!instance.empty()) r.instance_id = std::move(instance);
+    r.client_id = "c";
+    r.client_host = "/h";
+    r.rebalance_timeout_ms = 30'000;
+    r.streams = std::move(wanted);
+    r.owned.emplace();
+    return r;
+  }
+  static ReconcileRequest beating(std::string id, int32_t epoch) {
+    ReconcileRequest r;
+    r.group = "g";
+    r.member_id = std::move(id);
+    r.epoch = epoch;
+    r.client_id = "c";
+    r.client_host = "/h";
+    return r;
+  }
+  ReconcileReply ask_for(const ReconcileRequest& r) {
+    const ReplyTo to = ask();
+    table->reconcile(to, r, now, wall);
+    return got<ReconcileReply>(to);
+  }
+  DescribeManagedReply::Group managed(std::string name = "g") {
+    const ReplyTo to = ask();
+    table->describe_managed(to, {{std::move(name)}});
+    return got<DescribeManagedReply>(to).groups.at(0);
+  }
+  void put_stream(const std::string& name, uint32_t partitions) {
+    streams.put(name, partitions);
+    table->streams_changed();
+  }
+  void drop_stream(const std::string& name) {
+    streams.streams.erase(name);
+    table->streams_changed();
+    table->drop_stream(name);
+  }
+  // A kill: what was logged is all that is left.
+  void restart() {
+    table.reset();
+    open();
+  }
+};
+
+class FakeMember {
+ public:
+  FakeMember(ManagedKit& kit, std::string id, std::vector<std::string> wanted = {"s"}, std::string instance = {})
+      : kit_(kit), id_(std::move(id)), wanted_(std::move(wanted)), instance_(std::move(instance)) {}
+
+  // One heartbeat. `settle`: gives up and takes at once what the answer says; else that waits for settle().
+  GroupError beat(bool settle = true) {
+    ReconcileRequest r = epoch == 0 ? ManagedKit::joining(id_, wanted_, instance_) : ManagedKit::beating(id_, epoch);
+    if (epoch != 0) r.owned = owned;
+    const ReconcileReply reply = kit_.ask_for(r);
+    if (reply.error == GroupError::kFencedEpoch || reply.error == GroupError::kUnknownMember) {
+      epoch = 0;
+      owned.clear();
+      told.clear();
+      return reply.error;
+    }
+    if (reply.error != GroupError::kNone) return reply.error;
+    epoch = reply.epoch;
+    if (reply.assignment) told = *reply.assignment;
+    if (settle) this->settle();
+    return reply.error;
+  }
+  void settle() { owned = told; }
+  GroupError leave(int32_t how = kLeaveEpoch) {
+    ReconcileRequest r = ManagedKit::beating(id_, how);
+    if (!instance_.empty()) r.instance_id = instance_;
+    owned.clear();
+    told.clear();
+    epoch = 0;
+    return kit_.ask_for(r).error;
+  }
+  void want(std::vector<std::string> wanted) {
+    wanted_ = std::move(wanted);
+    if (epoch == 0) return;
+    ReconcileRequest r = ManagedKit::beating(id_, epoch);
+    r.streams = wanted_;
+    const ReconcileReply reply = kit_.ask_for(r);
+    if (reply.error != GroupError::kNone) return;
+    epoch = reply.epoch;
+    if (reply.assignment) told = *reply.assignment;
+  }
+  const std::string& id() const { return id_; }
+
+  int32_t epoch = 0;
+  PartitionList owned, told;
+
+ private:
+  ManagedKit& kit_;
+  std::string id_;
+  std::vector<std::string> wanted_;
+  std::string instance_;
+};
+
+}  // namespace polylog::broker::group_test

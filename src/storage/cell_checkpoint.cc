@@ -1,0 +1,115 @@
+// Cell: checkpoint rounds, and giving back what they no longer name.
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "storage/cell.h"
+
+namespace polylog::storage {
+namespace {
+
+constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
+constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
+
+}  // namespace
+
+void Cell::consider_checkpoint() {
+  if (round_ || options_.loop.now() < next_checkpoint_) return;
+  const bool due = checkpoint_failed_ ||
+                   wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
+                   wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
+  // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
+  const bool releasable =
+      (space_freed_ || disk_full()) && (!files_.dead_before(files_.current()).empty() || !extents_.dead().empty());
+  if (releasable) next_checkpoint_ = options_.loop.now() + kReleaseInterval;
+  if (due || releasable) checkpoint([](base::Result<>) {});
+}
+
+void Cell::checkpoint(std::function<void(base::Result<>)> done) {
+  if (failed_) return done(base::fail(base::ErrorCode::kIo, "the cell stopped"));
+  if (round_) {
+    round_->waiting.push_back(std::move(done));
+    return;
+  }
+  space_freed_ = checkpoint_failed_ = false;
+  round_ = std::make_unique<Round>();
+  round_->waiting.push_back(std::move(done));
+  checkpoint_wal_bytes_ = wal_->written_bytes();
+  checkpoint_mutation_bytes_ = wal_->mutation_bytes_total();
+  round_->start = wal_->cut_here();
+  // Dead now means: no object written from here on can name them.
+  round_->dead_files = files_.dead_before(round_->start.position.file_seq);
+  round_->dead_extents = extents_.dead();
+  for (const auto& [key, partition] : partitions_)
+    if (!partition->memory_only()) round_->partitions.push_back(key);
+  round_->objects = engine_.object_names();
+  round_->writer = std::make_unique<CheckpointWriter>(
+      options_.disk, *checkpoint_worker_, options_.directory,
+      CheckpointHead{.cell = options_.id, .replay_start = round_->start, .leader_ts = now()});
+  checkpoint_step();
+}
+
+void Cell::checkpoint_step() {
+  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
+  // A step's work is bounded by bytes, so that no turn grows long; the next step runs in the next turn.
+  size_t bytes = 0;
+  base::Writer payload;
+  while (bytes < kCheckpointBlockBytes && round_->next_partition < round_->partitions.size()) {
+    const base::PartitionKey key = round_->partitions[round_->next_partition++];
+    const Partition* partition = find(key);
+    if (partition == nullptr) continue;
+    payload.clear();
+    write_key(payload, key);
+    partition->save(payload);
+    round_->writer->add({.type = kPartitionObject,
+                         .version = Partition::kSavedVersion,
+                         .stamp = partition->stamp(),
+                         .payload = payload.view()});
+    bytes += payload.size();
+  }
+  while (bytes < kCheckpointBlockBytes && round_->next_object < round_->objects.size()) {
+    CheckpointObject object;
+    payload.clear();
+    if (!engine_.snapshot(round_->objects[round_->next_object++], payload, object)) continue;
+    object.payload = payload.view();
+    round_->writer->add(object);
+    bytes += payload.size();
+  }
+  const bool collected =
+      round_->next_partition == round_->partitions.size() && round_->next_object == round_->objects.size();
+  if (collected) {
+    round_->highest_stamp = appended_lsn();
+    wal_->seal();
+    return checkpoint_publish();
+  }
+  options_.loop.call_at(options_.loop.now(), [this] { checkpoint_step(); });
+}
+
+// Published only when the WAL is durable up to the highest stamp any object may carry.
+void Cell::checkpoint_publish() {
+  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
+  if (wal_->durable_lsn() < round_->highest_stamp) {
+    options_.loop.call_at(options_.loop.now() + std::chrono::milliseconds(1), [this] { checkpoint_publish(); });
+    return;
+  }
+  round_->writer->finish([this](const base::Result<>& result) { end_round(result); });
+}
+
+void Cell::end_round(const base::Result<>& result) {
+  auto round = std::move(round_);
+  if (result) {
+    files_.release(round->dead_files);
+    extents_.release(round->dead_extents);
+  } else {
+    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text),
+                    {{"cell", options_.id.value}});
+    checkpoint_failed_ = true;
+    next_checkpoint_ = options_.loop.now() + kCheckpointRetryAfter;
+    options_.loop.call_at(next_checkpoint_, [this] {
+      if (!failed_) consider_checkpoint();
+    });
+    if (result.error().code == base::ErrorCode::kDiskFull) std::ignore = files_.lend_reserve();
+  }
+  for (auto& done : round->waiting) done(result);
+}
+
+}  // namespace polylog::storage

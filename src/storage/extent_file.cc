@@ -1,0 +1,107 @@
+#include "storage/extent_file.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/crc32c.h"
+#include "base/limits.h"
+#include "base/wire.h"
+
+namespace polylog::storage {
+namespace {
+
+constexpr uint32_t kMagic = 0x46584C50;  // "PLXF"
+constexpr uint16_t kVersion = 1;
+constexpr size_t kWriteBytes = base::limits::kMiB;
+constexpr std::string_view kSuffix = ".plx";
+constexpr std::string_view kTemporary = ".new";
+
+std::string_view prefix_of(ExtentKind kind) {
+  switch (kind) {
+    case ExtentKind::kPack: return "pack-";
+    case ExtentKind::kSegment: return "segment-";
+  }
+  return "";
+}
+
+void encode_head(base::Writer& out, base::CellId cell, const ExtentName& name) {
+  out.u32le(kMagic);
+  out.u16le(kVersion);
+  out.u8(static_cast<uint8_t>(name.kind));
+  out.u8(0);
+  out.u16le(cell.value);
+  out.u16le(0);
+  out.u32le(0);
+  out.u64le(name.id);
+  out.u32le(0);
+  out.u32le(base::crc32c(out.view()));
+}
+
+}  // namespace
+
+std::string to_file_name(const ExtentName& name) {
+  return fmt::format("{}{:016x}{}", prefix_of(name.kind), name.id, kSuffix);
+}
+
+std::optional<ExtentName> parse_extent_name(std::string_view file_name) {
+  for (const ExtentKind kind : {ExtentKind::kPack, ExtentKind::kSegment}) {
+    const std::string_view prefix = prefix_of(kind);
+    if (!file_name.starts_with(prefix) || !file_name.ends_with(kSuffix)) continue;
+    const std::string_view digits = file_name.substr(prefix.size(), file_name.size() - prefix.size() - kSuffix.size());
+    ExtentName name{.kind = kind};
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), name.id, 16);
+    if (error == std::errc{} && end == digits.data() + digits.size() && to_file_name(name) == file_name) return name;
+  }
+  return std::nullopt;
+}
+
+base::Result<> check_extent_head(io::File& file, base::CellId cell, const ExtentName& name) {
+  std::vector<uint8_t> found(kExtentHeadBytes);
+  TRY(file.read_at(found, 0));
+  base::Writer expected;
+  encode_head(expected, cell, name);
+  if (!base::equal(found, expected.view()))
+    return base::fail(base::ErrorCode::kCorrupt, to_file_name(name) + ": its head does not verify");
+  return {};
+}
+
+base::Result<std::unique_ptr<ExtentWriter>> ExtentWriter::create(io::Disk& disk, const std::string& directory,
+                                                                 base::CellId cell, const ExtentName& name) {
+  std::unique_ptr<ExtentWriter> writer(new ExtentWriter(disk, directory, directory + "/" + to_file_name(name)));
+  TRY_ASSIGN(writer->file_, disk.open(writer->path_ + std::string(kTemporary), io::OpenMode::kCreate));
+  TRY(writer->file_->truncate(0));
+  base::Writer head;
+  encode_head(head, cell, name);
+  TRY(writer->append(head.view()));
+  return writer;
+}
+
+ExtentWriter::~ExtentWriter() {
+  if (file_ != nullptr && !published_) std::ignore = disk_.remove(path_ + std::string(kTemporary));
+}
+
+base::Result<> ExtentWriter::append(View bytes) {
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  return buffer_.size() < kWriteBytes ? base::Result<>{} : flush();
+}
+
+base::Result<> ExtentWriter::flush() {
+  if (buffer_.empty()) return {};
+  const View bytes = buffer_;
+  TRY(file_->write_at({&bytes, 1}, written_));
+  written_ += buffer_.size();
+  buffer_.clear();
+  return {};
+}
+
+base::Result<std::unique_ptr<io::File>> ExtentWriter::publish() {
+  TRY(flush());
+  TRY(file_->sync_data());
+  TRY(disk_.rename(path_ + std::string(kTemporary), path_));
+  published_ = true;
+  TRY(disk_.sync_directory(directory_));
+  return disk_.open(path_, io::OpenMode::kRead);
+}
+
+}  // namespace polylog::storage

@@ -1,0 +1,339 @@
+#include "storage/packer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace polylog::storage {
+namespace {
+
+constexpr auto kLookAfter = std::chrono::seconds(1);
+constexpr auto kSettleTime = std::chrono::seconds(3);  // a full file is left alone so long: what is short-lived dies
+constexpr auto kRetryAfter = std::chrono::seconds(10);
+constexpr size_t kScanBatchesPerTurn = 8192;
+constexpr size_t kScanPartitionsPerTurn = 512;
+constexpr uint64_t kNearlyDead = 8;       // at most this part of a file lives: emptied at once
+constexpr uint64_t kSmallPack = 8;        // at most this part of a WAL file: several are put together
+constexpr uint64_t kHalfDead = 2;         // emptied when it is older than what is kept
+constexpr uint64_t kSegmentShareMin = 4;  // of a WAL file: the least that gets a segment of its own
+constexpr uint64_t kSegmentFilesMax = 4;  // WAL files' worth in one segment
+constexpr uint32_t kSegmentBatchesMax = 65'536;
+constexpr uint64_t kCopyStepBytes = 4 * base::limits::kMiB;
+constexpr uint64_t kUnpacedFiles = 8;         // so many times keep_files behind: the pace is given up
+constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the smallest WAL files
+
+}  // namespace
+
+struct Packer::Scan {
+  std::set<uint64_t> victims;    // file_seq of what is to be emptied
+  uint64_t segments_before = 0;  // WAL files below this may go to segments
+  std::vector<base::PartitionKey> partitions;
+  size_t next = 0;
+  Offset next_offset{-1};  // in that partition
+  bool found_segment = false;
+  std::vector<Item> items;  // for a pack
+  uint64_t item_bytes = 0;
+};
+
+// What is being copied: to a segment of the partition all items are of, or to a pack.
+struct Packer::Copy {
+  ExtentKind kind = ExtentKind::kPack;
+  uint64_t id = 0;
+  std::vector<Item> items;
+  size_t next = 0;
+  bool paced = true;
+  std::set<uint64_t> victims;
+  // on the worker
+  std::unique_ptr<SegmentWriter> segment;
+  std::unique_ptr<ExtentWriter> pack;
+
+  base::Result<> open(io::Disk& disk, const std::string& directory, base::CellId cell) {
+    if (kind == ExtentKind::kSegment) {
+      TRY_ASSIGN(segment, SegmentWriter::create(disk, directory, cell, id));
+    } else {
+      TRY_ASSIGN(pack, ExtentWriter::create(disk, directory, cell, {kind, id}));
+    }
+    return {};
+  }
+  base::Result<> write(Item& item, View bytes) {
+    item.position = segment != nullptr ? kExtentHeadBytes + segment->data_bytes() : pack->size();
+    return segment != nullptr ? segment->append(item.ref, bytes) : pack->append(bytes);
+  }
+};
+
+Packer::Packer(Options options, WalFiles& files, Extents& extents, PackerHost& host)
+    : options_(std::move(options)),
+      files_(files),
+      extents_(extents),
+      host_(host),
+      worker_(options_.loop.make_worker("pack")) {}
+
+Packer::~Packer() = default;
+
+void Packer::poke() {
+  if (armed_ || busy()) return;
+  armed_ = true;
+  options_.loop.call_at(std::max(options_.loop.now() + kLookAfter, not_before_), [this] {
+    armed_ = false;
+    look();
+  });
+}
+
+// --- choosing
+
+void Packer::look() {
+  if (busy()) return;
+  scan_ = plan();
+  if (scan_ != nullptr) scan_step();
+}
+
+std::unique_ptr<Packer::Scan> Packer::plan() {
+  auto scan = std::make_unique<Scan>();
+  const uint64_t current = files_.current();
+  const uint64_t before = current > options_.keep_files ? current - options_.keep_files : 0;
+  const base::MonoTime now = options_.loop.now();
+  bool old_files = false, unsettled = false;
+  files_.for_each_past([&](uint64_t seq, uint64_t live_bytes, base::MonoTime filled_at) {
+    if (live_bytes == 0 || damaged_files_.contains(seq)) return;
+    old_files = old_files || seq < before;
+    const uint64_t part = seq < before || files_.only_reserve_left() ? kHalfDead : kNearlyDead;
+    if (live_bytes * part > files_.file_bytes()) return;
+    if (filled_at + kSettleTime > now && !files_.only_reserve_left()) {
+      unsettled = true;
+    } else {
+      scan->victims.insert(seq);
+    }
+  });
+  for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack))
+    if (!damaged_files_.contains(pack)) scan->victims.insert(pack);
+  if (unsettled) poke();
+  if (old_files && scanned_at_file_ != current) scan->segments_before = before;
+  if (scan->victims.empty() && scan->segments_before == 0) return nullptr;
+  scan->partitions = host_.partition_keys();
+  return scan;
+}
+
+void Packer::scan_step() {
+  size_t batches_left = kScanBatchesPerTurn;
+  for (size_t seen = 0; seen < kScanPartitionsPerTurn && batches_left > 0; ++seen) {
+    if (scan_->next == scan_->partitions.size() || scan_->item_bytes >= files_.file_bytes()) return end_scan();
+    const Partition* partition = host_.find(scan_->partitions[scan_->next]);
+    if (partition != nullptr && !partition->memory_only()) {
+      if (scan_->next_offset.value < 0 && scan_->segments_before > 0 && choose_segment(*partition)) return;
+      batches_left -= choose_for_pack(*partition, batches_left);
+      if (batches_left == 0) break;  // goes on within this partition
+    }
+    ++scan_->next;
+    scan_->next_offset = Offset(-1);
+  }
+  options_.loop.call_at(options_.loop.now(), [this] { scan_step(); });
+}
+
+// The oldest batches of a stream, if they are many: a segment is begun, and the scan goes on when it is done.
+bool Packer::choose_segment(const Partition& partition) {
+  if (!partition.moves_to_segments()) return false;
+  const uint64_t bytes_max = kSegmentFilesMax * files_.file_bytes();
+  auto copy = std::make_unique<Copy>();
+  copy->kind = ExtentKind::kSegment;
+  uint64_t bytes = 0;
+  for (const BatchRef& ref : partition.batches()) {
+    if (ref.end_offset() > partition.committed() || copy->items.size() == kSegmentBatchesMax) break;
+    if (bytes > 0 && bytes + ref.bytes > bytes_max) break;
+    std::vector<Piece> pieces = partition.pieces_of(ref);
+    const auto stays = [&](const Piece& piece) {
+      return (!in_pack(piece.at) && piece.at.file_seq >= scan_->segments_before) ||
+             damaged_files_.contains(piece.at.file_seq);
+    };
+    if (std::ranges::any_of(pieces, stays)) break;
+    bytes += ref.bytes;
+    copy->items.push_back({.partition = partition.key(), .ref = ref, .pieces = std::move(pieces)});
+  }
+  if (bytes * kSegmentShareMin < files_.file_bytes() && copy->items.size() < kSegmentBatchesMax) return false;
+  scan_->found_segment = true;
+  start_copy(std::move(copy));
+  return true;
+}
+
+// Returns how many batches it looked at.
+size_t Packer::choose_for_pack(const Partition& partition, size_t batches_max) {
+  if (scan_->victims.empty()) return 0;
+  const auto& batches = partition.batches();
+  auto at = scan_->next_offset.value < 0
+                ? batches.begin()
+                : std::ranges::lower_bound(batches, scan_->next_offset, {}, &BatchRef::base_offset);
+  // WAL positions ascend, but for what was packed before.
+  const auto last_wal = std::ranges::find_if(scan_->victims.rbegin(), scan_->victims.rend(),
+                                             [](uint64_t seq) { return (seq & kPackBit) == 0; });
+  const uint64_t last = last_wal == scan_->victims.rend() ? 0 : *last_wal;
+  size_t seen = 0;
+  for (; at != batches.end() && seen < batches_max; ++at, ++seen) {
+    if (!in_pack(at->at) && at->at.file_seq > last) return seen;
+    if (at->end_offset() > partition.committed() || scan_->item_bytes >= files_.file_bytes()) return seen;
+    std::vector<Piece> pieces = partition.pieces_of(*at);
+    if (std::ranges::none_of(pieces, [&](const Piece& piece) { return scan_->victims.contains(piece.at.file_seq); }))
+      continue;
+    scan_->item_bytes += at->bytes;
+    scan_->items.push_back({.partition = partition.key(), .ref = *at, .pieces = std::move(pieces)});
+  }
+  if (at != batches.end()) scan_->next_offset = at->base_offset;
+  return seen;
+}
+
+void Packer::end_scan() {
+  const auto scan = std::move(scan_);
+  if (scan->segments_before > 0 && !scan->found_segment) scanned_at_file_ = files_.current();
+  if (scan->items.empty()) {
+    if (scan->found_segment) poke();
+    return;
+  }
+  auto copy = std::make_unique<Copy>();
+  copy->items = std::move(scan->items);
+  copy->victims = scan->victims;
+  start_copy(std::move(copy));
+}
+
+// --- copying
+
+void Packer::start_copy(std::unique_ptr<Copy> copy) {
+  copy_ = std::move(copy);
+  copy_->id = extents_.take_id();
+  copy_->paced = files_.count() < kUnpacedFiles * options_.keep_files;
+  auto result = std::make_shared<base::Result<>>();
+  worker_->submit([copy = copy_, result, &disk = options_.disk, directory = options_.directory,
+                   cell = options_.cell] { *result = copy->open(disk, directory, cell); },
+                  [this, result] { copied(*result); });
+}
+
+void Packer::copied(const base::Result<>& result) {
+  if (!result) return give_up(result.error());
+  if (copy_->next == copy_->items.size()) return publish();
+  copy_step();
+}
+
+// It was not trimmed, dropped or moved meanwhile.
+bool Packer::is_there(const Item& item) const {
+  const Partition* partition = host_.find(item.partition);
+  const BatchRef* ref = partition == nullptr ? nullptr : partition->find(item.ref.base_offset);
+  return ref != nullptr && ref->at == item.ref.at;
+}
+
+void Packer::copy_step() {
+  auto load = std::make_shared<BatchLoad>();
+  const BatchLoad::FileOf file_of = [this](uint64_t seq) {
+    return (seq & kPackBit) != 0 ? extents_.pack(seq) : files_.file(seq);
+  };
+  std::vector<size_t> step;  // the items
+  uint64_t bytes = 0;
+  for (; copy_->next < copy_->items.size() && bytes < kCopyStepBytes; ++copy_->next) {
+    const Item& item = copy_->items[copy_->next];
+    if (!is_there(item)) continue;
+    load->add({.ref = item.ref, .bytes = {}, .span = {}}, item.pieces, file_of);
+    step.push_back(copy_->next);
+    bytes += item.ref.bytes;
+  }
+  auto result = std::make_shared<base::Result<>>();
+  worker_->submit(
+      [copy = copy_, load, result, step = std::move(step)] {
+        *result = load->run();
+        for (size_t i = 0; *result && i < step.size(); ++i)
+          *result = copy->write(copy->items[step[i]], load->batches()[i].bytes.view());
+      },
+      [this, load, result, bytes] {
+        load->unpin();
+        const auto pause =
+            std::chrono::nanoseconds(bytes * 1'000'000'000 / std::max<uint64_t>(options_.bytes_per_second, 1));
+        if (!copy_->paced || !*result) return copied(*result);
+        options_.loop.call_at(options_.loop.now() + pause, [this] { copied({}); });
+      });
+}
+
+void Packer::publish() {
+  const auto first = std::ranges::find_if(copy_->items, [](const Item& item) { return item.position != 0; });
+  if (first == copy_->items.end()) {  // all of it is gone
+    copy_.reset();
+    return scan_ != nullptr ? scan_step() : poke();
+  }
+  if (copy_->kind == ExtentKind::kSegment) {
+    auto finished = std::make_shared<base::Result<SegmentWriter::Finished>>();
+    const Offset base = first->ref.base_offset, end = copy_->items.back().ref.end_offset();
+    worker_->submit([copy = copy_, finished, base, end] { *finished = copy->segment->finish(base, end); },
+                    [this, finished] {
+                      if (!*finished) return give_up(finished->error());
+                      finish_segment(std::move(**finished));
+                    });
+    return;
+  }
+  auto file = std::make_shared<base::Result<std::unique_ptr<io::File>>>();
+  worker_->submit([copy = copy_, file] { *file = copy->pack->publish(); },
+                  [this, file] {
+                    if (!*file) return give_up(file->error());
+                    finish_pack(std::move(**file));
+                  });
+}
+
+// --- what was copied takes the place of what it was copied from
+
+void Packer::finish_segment(SegmentWriter::Finished finished) {
+  const auto copy = std::exchange(copy_, nullptr);
+  extents_.add_segment(finished.ref.extent, std::move(finished.file));
+  Partition* partition = host_.find(copy->items.front().partition);
+  if (partition != nullptr && partition->start() < finished.ref.end_offset) {
+    host_.log_segment(*partition, finished.ref);
+    ++counts_.segments;
+    counts_.segment_bytes += finished.ref.data_bytes;
+  }
+  scan_step();  // the same partition may have more
+}
+
+void Packer::finish_pack(std::unique_ptr<io::File> file) {
+  const auto copy = std::exchange(copy_, nullptr);
+  const uint64_t bytes = copy->pack->size();
+  extents_.add_pack(copy->id, std::move(file), bytes);
+  MoveMutation move{.pack = copy->id, .runs = {}};
+  const Item* previous = nullptr;
+  for (const Item& item : copy->items) {
+    if (item.position == 0 || !is_there(item)) continue;
+    const bool continues = previous != nullptr && previous->partition == item.partition &&
+                           previous->ref.end_offset() == item.ref.base_offset &&
+                           previous->position + previous->ref.bytes == item.position;
+    previous = &item;
+    if (continues) {
+      ++move.runs.back().batch_count;
+      continue;
+    }
+    if (move.runs.size() == kRunsPerMutationMax) host_.log_move({copy->id, std::exchange(move.runs, {})});
+    move.runs.push_back({item.partition, item.ref.base_offset, 1, item.position});
+  }
+  if (!move.runs.empty()) host_.log_move(move);
+  ++counts_.packs;
+  counts_.pack_bytes += bytes;
+  end_loan();
+  poke();
+}
+
+void Packer::end_loan() {
+  if (std::exchange(borrowed_, false)) files_.end_loan();
+}
+
+void Packer::give_up(const base::Error& error) {
+  if (error.code == base::ErrorCode::kCorrupt) {
+    base::log_error("storage", "what cannot be read stays where it is: " + error.text);
+    for (const Item& item : copy_->items)
+      for (const Piece& piece : item.pieces) damaged_files_.insert(piece.at.file_seq);
+  } else if (error.code == base::ErrorCode::kDiskFull && copy_->kind == ExtentKind::kPack && !borrowed_ &&
+             files_.lend_reserve()) {
+    borrowed_ = true;  // a pack frees more than it takes
+  } else {
+    base::log_warn("storage", fmt::format("cannot move old data: {}; trying again in {} s", error.text,
+                                          std::chrono::seconds(kRetryAfter).count()));
+    not_before_ = options_.loop.now() + kRetryAfter;
+    end_loan();
+  }
+  copy_.reset();
+  scan_.reset();
+  poke();
+}
+
+}  // namespace polylog::storage

@@ -1,0 +1,230 @@
+#include "storage/packer.h"
+
+#include "storage/cell_test_kit.h"
+
+namespace polylog::storage {
+namespace {
+
+using base::ErrorCode;
+using base::limits::kKiB;
+
+const base::PartitionKey kLog = test_key(1), kQueue = test_key(2), kOther = test_key(3);
+
+struct PackKit : CellKit {
+  PackKit() { tail_bytes_max = 64 * kKiB; }
+
+  RecoveryReport open() {
+    auto report = CellKit::open();
+    cell->find_or_make(kLog, false).set_moves_to_segments(true);
+    cell->find_or_make(kOther, false).set_moves_to_segments(true);
+    return report;
+  }
+  void put(const base::PartitionKey& key, size_t bytes) {
+    const std::string text = test_batch(next++, bytes);
+    REQUIRE(append(key, text));
+    wanted[key].push_back(text);
+    if (next % 4 == 0) settle();
+  }
+  // So much of a stream that WAL files fill up; it is what kQueue's entries lie between.
+  void fill(const base::PartitionKey& key, size_t bytes) {
+    for (size_t done = 0; done < bytes; done += 60 * kKiB) put(key, 60 * kKiB);
+    settle();
+  }
+  void trim(const base::PartitionKey& key, size_t batches) {
+    cell->trim(*cell->find(key), cell->find(key)->start() + OffsetCount(static_cast<int64_t>(batches)));
+    cell->end_turn();
+    auto& texts = wanted[key];
+    texts.erase(texts.begin(), texts.begin() + static_cast<ptrdiff_t>(batches));
+  }
+  void check_contents() {
+    for (const auto& [key, texts] : wanted) CHECK(contents(key) == texts);
+  }
+  // Live state, and what a start rebuilds, hold the same.
+  void check_restart(bool by_crash) {
+    std::map<base::PartitionKey, std::string> images;
+    for (const auto& [key, texts] : wanted) images[key] = image(key);
+    by_crash ? crash() : close();
+    open();
+    for (const auto& [key, image_before] : images) CHECK(image(key) == image_before);
+    check_contents();
+  }
+  size_t files(std::string_view prefix) {
+    size_t count = 0;
+    const auto names = disk.list("/cell");
+    for (const std::string& name : *names) count += name.starts_with(prefix);
+    return count;
+  }
+  void pack() { world.run_for(std::chrono::seconds(30)); }
+
+  uint64_t next = 0;
+  std::map<base::PartitionKey, std::vector<std::string>> wanted;
+};
+
+constexpr size_t kFile = CellKit::kFileBytes;
+
+TEST_CASE("old_batches_of_a_stream_move_into_segments_and_are_read_from_there") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kLog, 20 * kFile);
+  kit.pack();
+  const Partition& partition = *kit.cell->find(kLog);
+  REQUIRE(!partition.segments().empty());
+  CHECK(partition.resident_start() < partition.committed());  // the newest stay
+  CHECK(kit.files("segment-") == partition.segments().size());
+  kit.check_contents();
+  kit.check_restart(true);
+  REQUIRE(kit.checkpoint());
+  kit.check_restart(true);
+  CHECK(kit.files("wal-") < 14);  // twenty were filled
+}
+
+TEST_CASE("what_a_queue_holds_stays_out_of_segments") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kQueue, 20 * kFile);
+  kit.pack();
+  CHECK(kit.cell->find(kQueue)->segments().empty());
+  CHECK(kit.files("segment-") == 0);
+}
+
+TEST_CASE("entries_that_stay_do_not_hold_whole_files") {
+  PackKit kit;
+  kit.open();
+  for (int i = 0; i < 16; ++i) {
+    kit.put(kQueue, 1000);  // one that stays in each file
+    kit.fill(kOther, kFile);
+    kit.trim(kOther, kit.wanted[kOther].size());
+  }
+  kit.pack();
+  CHECK(kit.cell->packed().packs >= 1);
+  CHECK(kit.files("pack-") <= 8);  // small ones are put together
+  kit.check_contents();
+  CHECK(kit.files("wal-") < 10);
+  kit.check_restart(true);
+  kit.trim(kQueue, 16);
+  REQUIRE(kit.checkpoint());
+  kit.pack();
+  CHECK(kit.files("pack-") == 0);  // nothing lives in it
+  kit.check_restart(true);
+}
+
+TEST_CASE("a_sparse_pack_is_packed_again") {
+  PackKit kit;
+  kit.open();
+  for (int i = 0; i < 16; ++i) {
+    kit.put(kQueue, 2000);
+    kit.put(kOther, 2000);
+    kit.fill(kLog, kFile);
+    kit.trim(kLog, kit.wanted[kLog].size());
+  }
+  kit.pack();
+  REQUIRE(kit.files("pack-") > 0);
+  const uint64_t bytes_before = kit.cell->extents().bytes();
+  kit.trim(kOther, 16);
+  kit.trim(kQueue, 8);
+  kit.pack();
+  CHECK(kit.cell->extents().bytes() * 2 < bytes_before);
+  kit.check_contents();
+  kit.check_restart(true);
+}
+
+TEST_CASE("segments_go_when_their_partition_is_trimmed_or_dropped") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kLog, 16 * kFile);
+  kit.fill(kOther, 16 * kFile);
+  kit.pack();
+  const size_t before = kit.files("segment-");
+  REQUIRE(before >= 4);
+  kit.trim(kLog, kit.wanted[kLog].size());
+  REQUIRE(kit.checkpoint());
+  kit.settle();
+  CHECK(kit.files("segment-") < before);
+  kit.cell->drop(kOther);
+  kit.cell->end_turn();
+  kit.wanted.erase(kOther);
+  kit.pack();
+  CHECK(kit.files("segment-") == 0);
+  kit.check_restart(true);
+}
+
+TEST_CASE("a_crash_at_any_moment_of_a_move_loses_nothing_and_leaves_no_file_behind") {
+  for (uint64_t moment = 0; moment < 60; ++moment) {
+    PackKit kit;
+    kit.open();
+    for (int i = 0; i < 12; ++i) {
+      kit.put(kQueue, 3000);
+      kit.fill(kLog, kFile);
+      if (i % 3 == 0) kit.trim(kLog, 4);
+    }
+    kit.world.run_for(std::chrono::milliseconds(900 + 37 * moment));
+    kit.crash();
+    kit.open();
+    kit.check_contents();
+    size_t named = 0;
+    kit.cell->for_each_partition([&](Partition& partition) { named += partition.segments().size(); });
+    kit.settle();
+    CHECK(kit.files("segment-") == named);
+    kit.pack();
+    kit.check_contents();
+  }
+}
+
+TEST_CASE("a_missing_segment_is_corruption_and_keeps_the_cell_closed") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kLog, 16 * kFile);
+  kit.pack();
+  REQUIRE(kit.files("segment-") > 0);
+  kit.close();
+  const auto names = kit.disk.list("/cell");
+  for (const std::string& name : *names)
+    if (name.starts_with("segment-")) REQUIRE(kit.disk.remove("/cell/" + name));
+  const auto opened = kit.try_open();
+  REQUIRE(!opened);
+  CHECK(opened.error().code == ErrorCode::kCorrupt);
+  CHECK(opened.error().text.find("segment-") != std::string::npos);
+}
+
+TEST_CASE("what_does_not_verify_is_not_moved") {
+  PackKit kit;
+  kit.open();
+  kit.put(kLog, 60 * kKiB);
+  kit.settle();
+  const auto at = kit.cell->find(kLog)->find(Offset(0))->at;
+  REQUIRE(kit.disk.flip_bit("/cell/" + WalFiles::name_of(at.file_seq), at.offset + 100, 3));
+  kit.fill(kLog, 16 * kFile);
+  kit.pack();
+  CHECK(kit.cell->find(kLog)->segments().empty());
+  CHECK(kit.contents(kLog).error().code == ErrorCode::kCorrupt);
+  CHECK(kit.engine->failures.empty());
+}
+
+TEST_CASE("times_are_found_in_segments") {
+  PackKit kit;
+  kit.open();
+  for (int64_t i = 0; i < 400; ++i) {
+    const Cell::BatchInfo info{.count = 1, .encoding = 7, .max_ts = {i * 10}, .writer = {}, .place = {}};
+    REQUIRE(kit.cell->append(*kit.cell->find(kLog), info, base::as_view(test_batch(1, 60 * kKiB))));
+    kit.cell->end_turn();
+    if (i % 4 == 0) kit.settle();
+  }
+  kit.pack();
+  const Partition& partition = *kit.cell->find(kLog);
+  REQUIRE(partition.resident_start() > Offset(100));
+  const auto find = [&](int64_t ts) {
+    Offset found(-2);
+    kit.cell->find_by_time(partition, {ts}, [&](base::Result<std::optional<BatchRef>> batch) {
+      found = *batch ? (*batch)->base_offset : Offset(-1);
+    });
+    kit.settle();
+    return found;
+  };
+  CHECK(find(0) == Offset(0));
+  CHECK(find(501) == Offset(51));
+  CHECK(find(3990) == Offset(399));
+  CHECK(find(3991) == Offset(-1));
+}
+
+}  // namespace
+}  // namespace polylog::storage
