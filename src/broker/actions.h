@@ -39,6 +39,7 @@ struct AppendRequest {
   uint32_t count = 0;
   base::WallTime max_ts;
   std::optional<storage::WriterStamp> writer;
+  base::MonoTime asked_at = {};  // set by submit()
 
   base::View batch() const { return owned.empty() ? bytes : owned.view(); }
 };
@@ -47,6 +48,7 @@ struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, 
   base::WallTime append_ts;
   Offset log_start;
   size_t request_bytes = 0;  // of the batch: what IngressBudget gets back
+  base::MonoTime staged_at = {}, committed_at = {};  // in the log's open slot, and synced; 0: it was not
 };
 
 // Reads committed entries, whole batches, in the order of the items, until bytes_max is used up (at least one batch).

@@ -10,6 +10,7 @@ namespace polylog::broker {
 
 Broker::Broker(Options options)
     : options_(std::move(options)),
+      stages_(options_.metrics.part<StageTimes>()),
       egress_(options_.egress_bytes_max),
       ingress_(options_.ingress_bytes_max),
       epochs_(options_.core_of_cell.size()),
@@ -38,7 +39,10 @@ void Broker::submit(base::CellId cell, ReplyTo from, CellRequest request) {
   CHECK(cell.value < options_.core_of_cell.size(), "a request for a cell that does not exist");
   const base::CoreId core = options_.core_of_cell[cell.value];
   AppendRequest* append = std::get_if<AppendRequest>(&request);
-  if (append != nullptr) ingress_.submitted(append->batch().size());
+  if (append != nullptr) {
+    append->asked_at = options_.loop.now();
+    ingress_.submitted(append->batch().size());
+  }
   if (core == options_.loop.core()) return execute(cell, from, std::move(request));
   // The frame that the bytes lie in does not live until the other core reads them.
   if (append != nullptr && append->owned.empty())
@@ -54,9 +58,8 @@ void Broker::execute(base::CellId cell, ReplyTo from, CellRequest request) {
 
 void Broker::change_catalog(ReplyTo from, CatalogRequest request) {
   Broker* home = options_.all[0];
-  options_.loop.send(home->loop().core(), [home, from, r = std::move(request)]() mutable {
-    home->service_->change(from, std::move(r));
-  });
+  options_.loop.send(home->loop().core(),
+                     [home, from, r = std::move(request)]() mutable { home->service_->change(from, std::move(r)); });
 }
 
 void Broker::request_writer_id(ReplyTo from) {
@@ -89,18 +92,21 @@ void Broker::dispatch() {
     if (elsewhere[core].empty()) continue;
     Broker* there = options_.all[core];
     options_.loop.send(there->loop().core(),
-                       [there, actions = std::move(elsewhere[core])]() mutable { there->bring(std::move(actions)); });
+                       [there, actions = std::move(elsewhere[core]), at = options_.loop.now()]() mutable {
+                         there->bring(std::move(actions), at);
+                       });
   }
-  bring(std::move(here));
+  if (!here.empty()) bring(std::move(here), options_.loop.now());
 }
 
-void Broker::bring(std::vector<Action> actions) {
+void Broker::bring(std::vector<Action> actions, base::MonoTime released_at) {
   for (Action& action : actions) {
     const auto* append = std::get_if<AppendDone>(&action.body);
     if (append != nullptr && ingress_.answered(append->request_bytes)) tell_sessions_pressure();
     const auto found = sessions_.find(action.to.session.number);
     if (found != sessions_.end()) found->second->on_action(std::move(action));  // else: it left meanwhile
   }
+  stages_.deliver.record_ns((options_.loop.clock() - released_at).count());
 }
 
 // --- cells

@@ -18,6 +18,7 @@
 #include "broker/encoding.h"
 #include "broker/ingress.h"
 #include "broker/session.h"
+#include "broker/stages.h"
 #include "io/loop.h"
 
 namespace polylog::broker {
@@ -36,6 +37,7 @@ class Broker {
     const std::vector<Broker*>& all;
     size_t egress_bytes_max = 256 * base::limits::kMiB;  // of this core
     size_t ingress_bytes_max = 64 * base::limits::kMiB;  // likewise: appends its sessions submitted, not yet answered
+    base::Duration slow_operation = std::chrono::seconds(1);  // sessions log what takes longer
   };
   explicit Broker(Options options);
   ~Broker();
@@ -58,11 +60,19 @@ class Broker {
   const IngressBudget& ingress() const { return ingress_; }
   io::Loop& loop() { return options_.loop; }
   base::Registry& metrics() { return options_.metrics; }
+  StageTimes& stages() { return stages_; }
+  base::Duration slow_operation() const { return options_.slow_operation; }
+  const std::vector<Broker*>& all() const { return options_.all; }
+  base::CoreId core_of(base::CellId cell) const { return options_.core_of_cell[cell.value]; }
   const EncodingRegistry& encodings() const { return options_.encodings; }
 
   // --- for cells of this core
   void add_cell(base::CellId id, std::unique_ptr<CellEngine> engine);
   CellEngine* cell(base::CellId id);
+  template <typename Visit>
+  void for_each_cell(Visit visit) {
+    for (auto& [id, engine] : cells_) visit(*engine);
+  }
   void emit(Action action);  // brought to its session at this turn's end, on whichever core it is
   void tell_all_pressure(base::CellId cell, bool pressured, bool full);
   void report_dropped(const base::Uuid& stream, base::CellId cell);  // to the catalog
@@ -82,9 +92,10 @@ class Broker {
   void dispatch();
   void set_pressure(base::CellId cell, bool pressured, bool full);
   void tell_sessions_pressure();
-  void bring(std::vector<Action> actions);
+  void bring(std::vector<Action> actions, base::MonoTime released_at);
 
   Options options_;
+  StageTimes& stages_;
   EgressBudget egress_;
   IngressBudget ingress_;
   Catalog catalog_;

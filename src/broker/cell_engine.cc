@@ -13,6 +13,11 @@ using storage::Partition;
 
 std::string label_of(base::CellId cell) { return fmt::format("cell=\"{}\"", cell.value); }
 
+storage::Cell::Options with_sync_time(storage::Cell::Options options, Broker& broker) {
+  options.sync_time = &broker.stages().sync;
+  return options;
+}
+
 }  // namespace
 
 CellEngine::Metrics::Metrics(base::Registry& registry, base::CellId cell)
@@ -28,15 +33,21 @@ CellEngine::Metrics::Metrics(base::Registry& registry, base::CellId cell)
       disk_full(registry.gauge("polylog_cell_disk_full", "1 while only the reserve is left", label_of(cell))),
       pressured(registry.gauge("polylog_cell_pressured", "1 while producers are held back", label_of(cell))),
       partitions(registry.gauge("polylog_partitions", "Partitions open", label_of(cell))),
-      tail_bytes(registry.gauge("polylog_tail_bytes", "Bytes of recent batches in RAM", label_of(cell))) {}
+      tail_bytes(registry.gauge("polylog_tail_bytes", "Bytes of recent batches in RAM", label_of(cell))),
+      undurable(registry.gauge("polylog_cell_undurable_bytes", "Bytes staged and not yet synced", label_of(cell))),
+      undurable_limit(registry.gauge("polylog_cell_undurable_limit_bytes",
+                                     "Bytes that may be staged and not yet synced; past half of it producers are held",
+                                     label_of(cell))) {}
 
 CellEngine::CellEngine(Broker& broker, Options options)
     : broker_(broker),
-      cell_(options.cell, *this),
+      cell_(with_sync_time(std::move(options.cell), broker), *this),
       metrics_(broker.metrics(), cell_.id()),
       group_defaults_(options.groups),
       groups_(*this, *this, options.groups, std::move(options.new_id)),
-      retention_(std::move(options.retention)) {}
+      retention_(std::move(options.retention)) {
+  metrics_.undurable_limit.set(static_cast<int64_t>(cell_.options().undurable_bytes_max));
+}
 
 CellEngine::~CellEngine() = default;
 
@@ -154,6 +165,8 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
   metrics_.bytes.add(partition->find(appended->base_offset)->bytes);
   done.base_offset = appended->base_offset;
   done.append_ts = appended->append_ts;
+  done.staged_at = broker_.loop().now();
+  broker_.stages().append.record_ns((done.staged_at - request.asked_at).count());
   reply(from, std::move(done), appended->lsn);
   if (partition->memory_only()) on_partition_commit(*partition);
   if (Queue* queue = find_queue(request.partition)) pump_at_turn_end(*queue);
@@ -237,13 +250,18 @@ void CellEngine::release(std::variant<Action, io::Task> what) {
 }
 
 void CellEngine::on_commit(base::Lsn committed) {
+  const base::MonoTime now = broker_.loop().now();
   while (!gated_.empty() && gated_.front().after <= committed) {
     auto what = std::move(gated_.front().what);
     gated_.pop_front();
+    if (Action* action = std::get_if<Action>(&what))
+      if (AppendDone* done = std::get_if<AppendDone>(&action->body)) done->committed_at = now;
     release(std::move(what));
   }
+  broker_.stages().apply.record_ns((broker_.loop().clock() - now).count());
   if (!parked_.empty()) arm_turn_end();
   update_pressure();
+  update_metrics();
 }
 
 void CellEngine::on_partition_commit(Partition& partition) {
@@ -336,5 +354,6 @@ void CellEngine::update_metrics() {
   metrics_.wal_syncs.add(wal.sync_count() - std::exchange(wal_syncs_counted_, wal.sync_count()));
   metrics_.partitions.set(static_cast<int64_t>(cell_.partition_count()));
   metrics_.tail_bytes.set(static_cast<int64_t>(cell_.tail_bytes()));
+  metrics_.undurable.set(static_cast<int64_t>(wal.undurable_bytes()));
 }
 }  // namespace polylog::broker

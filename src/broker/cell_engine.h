@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <variant>
@@ -55,6 +56,14 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void end_turn();
   std::string describe() const { return cell_.describe(); }
 
+  // --- for survey.h
+  const GroupTable& groups() const { return groups_; }
+  struct QueueCounts {
+    uint64_t ready = 0, open = 0, consumers = 0;
+  };
+  // Adds the queues of some of the hash table's buckets; returns where to go on, or nothing at the end.
+  std::optional<size_t> count_queues(size_t first_bucket, QueueCounts& counts) const;
+
  private:
   struct Gated {
     base::Lsn after;
@@ -68,7 +77,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   struct Metrics {
     Metrics(base::Registry& registry, base::CellId cell);
     base::Counter &batches, &records, &bytes, &refused, &wal_bytes, &wal_syncs;
-    base::Gauge &failed, &disk_full, &pressured, &partitions, &tail_bytes;
+    base::Gauge &failed, &disk_full, &pressured, &partitions, &tail_bytes, &undurable, &undurable_limit;
   };
 
   void on(ReplyTo from, AppendRequest& request);

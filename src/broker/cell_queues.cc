@@ -7,6 +7,7 @@
 namespace polylog::broker {
 namespace {
 
+constexpr size_t kBucketsCountedAtOnce = 1024;
 constexpr size_t kRangesPerMutationMax = 4096;  // 64 KiB: fits the slots of the smallest WAL files
 
 }  // namespace
@@ -22,6 +23,20 @@ Queue& CellEngine::queue_for(const base::PartitionKey& key) {
   auto& slot = queues_[key];
   if (!slot) slot = std::make_unique<Queue>(*this, key);
   return *slot;
+}
+
+std::optional<size_t> CellEngine::count_queues(size_t first_bucket, QueueCounts& counts) const {
+  const size_t end = std::min(first_bucket + kBucketsCountedAtOnce, queues_.bucket_count());
+  for (size_t bucket = first_bucket; bucket < end; ++bucket) {
+    for (auto at = queues_.begin(bucket); at != queues_.end(bucket); ++at) {
+      const Queue& queue = *at->second;
+      if (!queue.has_partition()) continue;
+      counts.ready += queue.ready_count();
+      counts.open += queue.subscription().open_count();
+      counts.consumers += queue.consumer_count();
+    }
+  }
+  return end < queues_.bucket_count() ? std::optional(end) : std::nullopt;
 }
 
 void CellEngine::on(ReplyTo from, AttachRequest& request) {

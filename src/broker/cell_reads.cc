@@ -92,7 +92,7 @@ void CellEngine::start_loads(const std::shared_ptr<ReadOp>& op) {
       if (batches) {
         ReadOp::add(op->done.items[item], *batches);
       } else {
-        base::log_error("storage", batches.error().text);
+        base::log_error("storage", batches.error().text, {{"cell", cell_.id().value}});
         op->done.items[item].error = batches.error().code;
       }
       if (--op->loads_open == 0) broker_.emit({op->from, std::move(op->done)});

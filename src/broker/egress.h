@@ -14,6 +14,8 @@ class EgressBudget {
   explicit EgressBudget(size_t bytes_max) : bytes_max_(bytes_max) {}
   // A little room is none: reads of a few bytes each would load a whole batch each.
   size_t room() const { return used_bytes_ + kRoomBytesMin > bytes_max_ ? 0 : bytes_max_ - used_bytes_; }
+  size_t used_bytes() const { return used_bytes_; }
+  size_t limit_bytes() const { return bytes_max_; }
   bool is_short() const { return used_bytes_ > bytes_max_ / 2; }
 
   // What one holder takes; given back at its end. The budget outlives it.

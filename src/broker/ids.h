@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "base/ids.h"
 
@@ -21,6 +22,9 @@ struct Token {
   uint64_t value = 0;
   friend constexpr auto operator<=>(const Token&, const Token&) = default;
 };
+
+// For logs: "0.17".
+inline std::string to_text(SessionId id) { return std::to_string(id.core.value) + "." + std::to_string(id.number); }
 
 struct ReplyTo {
   SessionId session;

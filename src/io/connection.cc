@@ -28,8 +28,12 @@ constexpr base::MonoTime kNever{INT64_MAX};
 
 class TcpConnection final : public Connection, public Resident {
  public:
-  TcpConnection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler)
-      : core_(core), socket_(core.context(), fd), handler_(std::move(handler)), peer_(std::move(peer)) {}
+  TcpConnection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler, Traffic* traffic)
+      : core_(core),
+        socket_(core.context(), fd),
+        handler_(std::move(handler)),
+        traffic_(traffic),
+        peer_(std::move(peer)) {}
   void begin();
 
   OutQueue& out() override { return out_; }
@@ -82,6 +86,7 @@ class TcpConnection final : public Connection, public Resident {
   Core& core_;
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> socket_;
   std::unique_ptr<Handler> handler_;
+  Traffic* traffic_;  // may be null
   OutQueue out_;
   InputBuffer kept_;
   size_t wanted_bytes_ = 0;
@@ -106,6 +111,10 @@ class TcpConnection final : public Connection, public Resident {
 };
 
 void TcpConnection::begin() {
+  if (traffic_ != nullptr) {
+    traffic_->accepted.add();
+    traffic_->open.add(1);
+  }
   handler_->on_open(*this);
   flush_at_turn_end();  // which also begins to read
 }
@@ -178,6 +187,7 @@ size_t TcpConnection::read_once() {
   const base::MutView room = direct ? kept_.room(wanted_bytes_) : shared.subspan(kept);
   const ssize_t got = recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
   if (got <= 0) return received(got);
+  if (traffic_ != nullptr) traffic_->received_bytes.add(static_cast<size_t>(got));
   if (direct) {
     kept_.arrived(static_cast<size_t>(got));
     core_.input().touch(*this, core_.now());
@@ -210,6 +220,7 @@ void TcpConnection::offer_kept() {
 
 size_t TcpConnection::offer(base::View bytes) {
   const Handler::Taken taken = handler_->on_bytes(bytes);
+  if (traffic_ != nullptr && taken.consumed_bytes > 0) traffic_->parse.record_ns((core_.clock() - core_.now()).count());
   wanted_bytes_ = taken.wanted_bytes;
   choked_ = choked_ || out_.queued_bytes() > limits::kConnectionQueuedBytesMax;
   return taken.consumed_bytes;
@@ -313,6 +324,7 @@ bool TcpConnection::send_once() {
     return false;
   }
   out_.sent(static_cast<size_t>(sent));
+  if (traffic_ != nullptr) traffic_->sent_bytes.add(static_cast<size_t>(sent));
   if (state_ == State::kOpen && deadline_ != kNever) deadline_ = core_.now() + kStalledWriteMax;  // progress
   return static_cast<size_t>(sent) == wanted;
 }
@@ -387,6 +399,7 @@ void TcpConnection::on_deadline() {
 
 void TcpConnection::close() {
   state_ = State::kClosed;
+  if (traffic_ != nullptr) traffic_->open.add(-1);
   drop_claim();
   core_.cancel(deadline_timer_);
   boost::system::error_code ignored;
@@ -399,8 +412,8 @@ void TcpConnection::close() {
 
 }  // namespace
 
-void open_connection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler) {
-  auto connection = std::make_unique<TcpConnection>(core, fd, std::move(peer), std::move(handler));
+void open_connection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler, Traffic* traffic) {
+  auto connection = std::make_unique<TcpConnection>(core, fd, std::move(peer), std::move(handler), traffic);
   TcpConnection& opened = *connection;
   core.adopt(std::move(connection));
   opened.begin();

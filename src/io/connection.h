@@ -22,7 +22,7 @@ struct Peer {
   bool is_loopback = false;
 };
 
-// Takes the file descriptor. The handler sees on_open() before this returns.
-void open_connection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler);
+// Takes the file descriptor. The handler sees on_open() before this returns. `traffic` may be null and outlives the core.
+void open_connection(Core& core, int fd, Peer peer, std::unique_ptr<Handler> handler, Traffic* traffic = nullptr);
 
 }  // namespace polylog::io

@@ -112,7 +112,16 @@ void Core::turn() {
   drain_mail();
   fire_timers();
   end_turn();
+  if (times_) note_turn();
 }
+
+void Core::note_turn() {
+  const base::Duration took = clock() - now_;
+  times_->turns.record_ns(took.count());
+  times_->busy.add(static_cast<uint64_t>(took.count()));
+}
+
+base::MonoTime Core::clock() { return {read_clock_ns(CLOCK_MONOTONIC)}; }
 
 // True: this core has announced that it sleeps, and nothing had arrived by then.
 bool Core::park_or_find_work() {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "io/loop.h"
 #include "io/mail_ring.h"
 #include "io/timer_queue.h"
+#include "io/traffic.h"
 
 namespace boost::asio {
 class io_context;
@@ -50,6 +52,7 @@ class Core final : public Loop {
   base::CoreId core() const override { return id_; }
   base::MonoTime now() override { return now_; }
   base::WallTime wall_now() override { return wall_now_; }
+  base::MonoTime clock() override;
   TimerId call_at(base::MonoTime when, Task task) override { return timers_.add(when, std::move(task)); }
   void cancel(TimerId timer) override { timers_.cancel(timer); }
   void at_turn_end(Task task) override { turn_end_.push_back(std::move(task)); }
@@ -60,6 +63,7 @@ class Core final : public Loop {
   // From any thread, but not from inside a signal handler: it takes a mutex. Runs in a later turn; in order per thread.
   void post_from_any_thread(Task task);
   void stop();  // from any thread; the loop ends after its current turn
+  void measure(TurnTimes times) { times_.emplace(times); }  // before run()
   // Runs turns on the calling thread until stop(); then closes the connections that are left and returns.
   void run();
 
@@ -83,6 +87,7 @@ class Core final : public Loop {
   Core(CoreGroup& group, base::CoreId id, size_t input_bytes_max);
 
   void turn();
+  void note_turn();
   bool park_or_find_work();
   bool mail_arrived() const;
   bool backlog_can_move() const;
@@ -114,6 +119,7 @@ class Core final : public Loop {
   std::unique_ptr<uint8_t[]> read_buffer_;
   InputBudget input_;
   TimerId input_timer_;
+  std::optional<TurnTimes> times_;
 
   Resident* residents_ = nullptr;
   size_t resident_count_ = 0;

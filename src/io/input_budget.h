@@ -26,6 +26,7 @@ class InputBudget {
   void touch(Resident& who, base::MonoTime now);  // bytes arrived; or, with a time to come: it is held back by us
   void release(Resident& who);                    // also forgets that it waits
 
+  size_t used_bytes() const { return used_bytes_; }
   bool anyone_waits() const { return !waiting_.empty(); }
   std::vector<Resident*> take_waiting();
   std::vector<Resident*> stalled(base::MonoTime now) const;

@@ -131,8 +131,8 @@ Peer describe_peer(const Address& address) {
 // Kept alive by its own waits, so that the Listener can go at any time.
 class Acceptor : public std::enable_shared_from_this<Acceptor> {
  public:
-  Acceptor(Core& core, int fd, HandlerFactory factory)
-      : core_(core), socket_(core.context(), fd), factory_(std::move(factory)) {}
+  Acceptor(Core& core, int fd, HandlerFactory factory, Traffic* traffic)
+      : core_(core), socket_(core.context(), fd), factory_(std::move(factory)), traffic_(traffic) {}
 
   void arm() {
     socket_.async_wait(socket_.wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
@@ -172,27 +172,28 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
 
   void admit(OwnedFd& fd, const Address& address) {
     if (core_.resident_count() >= base::limits::kConnectionsPerCoreMax) {
-      return complain("connection refused: this core has " + std::to_string(core_.resident_count()) + " already");
+      return complain("connection refused: this core has too many", {{"connections", core_.resident_count()}});
     }
     set_option(fd.value, IPPROTO_TCP, TCP_NODELAY);
-    open_connection(core_, fd.release(), describe_peer(address), factory_());
+    open_connection(core_, fd.release(), describe_peer(address), factory_(), traffic_);
   }
 
   bool retry_later(int error) {
-    complain(std::string("cannot accept connections: ") + std::strerror(error) + "; raise `ulimit -n`?");
+    complain("cannot accept connections; raise `ulimit -n`?", {{"error", std::strerror(error)}});
     retry_ = core_.call_at(core_.now() + kRetryAfterFailure, [self = shared_from_this()] { self->arm(); });
     return false;
   }
 
-  void complain(const std::string& text) {  // at most once a second
+  void complain(std::string_view text, base::LogFields fields) {  // at most once a second
     if (core_.now() < quiet_until_) return;
     quiet_until_ = core_.now() + std::chrono::seconds(1);
-    base::log_warn("listener", text);
+    base::log_warn("listener", text, fields);
   }
 
   Core& core_;
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> socket_;
   HandlerFactory factory_;
+  Traffic* traffic_;
   TimerId retry_;
   base::MonoTime quiet_until_;
   bool closed_ = false;
@@ -211,12 +212,13 @@ class TcpListener final : public Listener {
 
 }  // namespace
 
-base::Result<std::unique_ptr<Listener>> listen(Core& core, const Endpoint& endpoint, HandlerFactory factory) {
+base::Result<std::unique_ptr<Listener>> listen(Core& core, const Endpoint& endpoint, HandlerFactory factory,
+                                               Traffic* traffic) {
   TRY_ASSIGN(Address address, resolve(endpoint));
   TRY_ASSIGN(const int fd, open_socket(core, endpoint, address));
   Address bound;
   getsockname(fd, bound.raw(), &bound.size);
-  auto acceptor = std::make_shared<Acceptor>(core, fd, std::move(factory));
+  auto acceptor = std::make_shared<Acceptor>(core, fd, std::move(factory), traffic);
   acceptor->arm();
   return std::make_unique<TcpListener>(std::move(acceptor), bound.port());
 }

@@ -14,6 +14,7 @@
 
 namespace polylog::io {
 
-base::Result<std::unique_ptr<Listener>> listen(Core& core, const Endpoint& endpoint, HandlerFactory factory);
+base::Result<std::unique_ptr<Listener>> listen(Core& core, const Endpoint& endpoint, HandlerFactory factory,
+                                               Traffic* traffic = nullptr);  // outlives the core
 
 }  // namespace polylog::io

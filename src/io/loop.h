@@ -34,6 +34,8 @@ class Loop {
   virtual base::CoreId core() const = 0;
   virtual base::MonoTime now() = 0;       // read once a turn, then constant within it
   virtual base::WallTime wall_now() = 0;  // likewise
+  // The time at this moment, to measure by only: what is done must not depend on it. Costs a read of the clock.
+  virtual base::MonoTime clock() { return now(); }
 
   virtual TimerId call_at(base::MonoTime when, Task task) = 0;
   virtual void cancel(TimerId timer) = 0;  // a timer that fired or was cancelled: no effect

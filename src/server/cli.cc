@@ -16,6 +16,7 @@ namespace {
 struct Flags {
   std::optional<std::string> config_file, data_dir, cores, durability;
   std::vector<std::string> listen, advertise, set;
+  bool toml = false;  // of `settings`
 };
 
 void add_serve_flags(CLI::App& serve, Flags& flags) {
@@ -64,6 +65,11 @@ Command parse_command_line(int argc, const char* const* argv) {
   CLI::App* serve = app.add_subcommand("serve", "run the broker; SIGTERM stops it");
   add_serve_flags(*serve, flags);
   CLI::App* settings = app.add_subcommand("settings", "list every setting with its default");
+  settings->add_flag("--toml", flags.toml, "as a configuration file, each commented out at its default");
+  settings->add_option("--set", flags.set, "with --toml: a setting that the file sets")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all();
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -78,9 +84,10 @@ Command parse_command_line(int argc, const char* const* argv) {
     return usage_error(std::string(error.what()) + "; see `polylog " + (serve->parsed() ? "serve " : "") + "--help`");
   }
   if (app.get_subcommands().empty()) return usage_error("name a command, serve or settings; see `polylog --help`");
-  if (settings->parsed()) return {.out = list_settings()};
+  if (settings->parsed() && !flags.toml) return {.out = list_settings()};
   auto config = build_config(flags);
   if (!config) return usage_error(std::move(config.error().text));
+  if (settings->parsed()) return {.out = settings_toml(*config)};
   return {.serve = true, .config = std::move(*config)};
 }
 

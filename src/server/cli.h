@@ -2,7 +2,7 @@
 //
 //   polylog serve [--config FILE.toml] [--data-dir DIR] [--listen PROTOCOL=HOST:PORT]... [--advertise ...]...
 //                 [--set key=value]... [--cores N] [--durability commit|interval]
-//   polylog settings | --version | --help
+//   polylog settings [--toml [--set key=value]...] | --version | --help
 //
 // Later beats earlier: defaults, the file, --set in order, the other flags.
 #pragma once

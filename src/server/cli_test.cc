@@ -41,6 +41,8 @@ TEST_CASE("cli: --version, --help and settings print and do not serve") {
   CHECK(run({"--help"}).out.find("serve") != std::string::npos);
   CHECK(run({"serve", "--help"}).out.find("--listen") != std::string::npos);
   CHECK(run({"settings"}).out.find("kafka.num_partitions = 1\n") != std::string::npos);
+  CHECK(run({"settings", "--toml"}).out.find("\n#cores = 0\n") != std::string::npos);
+  CHECK(run({"settings", "--toml", "--set", "cores=3"}).out.find("\ncores = 3\n") != std::string::npos);
   for (const char* verb : {"--version", "--help", "settings"}) {
     CHECK(run({verb}).exit_code == 0);
     CHECK_FALSE(run({verb}).serve);

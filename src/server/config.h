@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "io/net.h"
 
 namespace polylog::server {
@@ -66,6 +67,12 @@ struct Config {
     uint16_t channel_max = 2'047;
     uint32_t message_bytes_max = 16 * base::limits::kMiB;
   } amqp = {};
+
+  struct Log {
+    base::LogLevel level = base::LogLevel::kInfo;
+    base::LogFormat format = base::LogFormat::kText;
+    uint32_t slow_operation_ms = 1'000;  // 0: none is logged
+  } log = {};
 };
 
 inline constexpr uint64_t kMemoryBytesMin = 64 * base::limits::kMiB;

@@ -100,6 +100,12 @@ TEST_CASE("settings: flags and choices") {
   CHECK(config.durability == Durability::kCommit);
   REQUIRE(apply(config, "storage.io", "posix"));
   CHECK(config.storage.io == StorageIo::kPosix);
+  REQUIRE(apply(config, "log.level", "debug"));
+  CHECK(config.log.level == base::LogLevel::kDebug);
+  CHECK(error_of("log.level", "loud") == "log.level: 'loud' is not a value for it; use debug|info|warn|error");
+  REQUIRE(apply(config, "log.format", "json"));
+  CHECK(config.log.format == base::LogFormat::kJson);
+  CHECK(error_of("log.format", "xml") == "log.format: 'xml' is not a value for it; use text|json");
   CHECK(error_of("storage.io", "uring") == "storage.io: 'uring' is not a value for it; use auto|posix");
   CHECK_FALSE(apply(config, "data_dir", ""));
 }
@@ -154,6 +160,31 @@ TEST_CASE("settings: a TOML file sets keys by table, dotted or quoted") {
   CHECK(config.memory_bytes_max == 400 * base::limits::kMiB);
   CHECK_FALSE(config.kafka.auto_create_topics);
   CHECK(config.storage.reserve_bytes == base::limits::kMiB);
+}
+
+TEST_CASE("settings: the file that is generated holds each of them, and says what the defaults say") {
+  Config wanted;
+  REQUIRE(apply(wanted, "data_dir", "/var/lib/a \"b\""));
+  REQUIRE(apply(wanted, "durability.interval_ms", "50"));
+  const std::string text = settings_toml(wanted);
+  Config read;
+  REQUIRE(load_toml(read, text, "generated"));
+  CHECK(read.data_dir == "/var/lib/a \"b\"");
+  CHECK(read.durability_interval_ms == 50);
+  std::string all;  // with the default values set as well
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = text.find('\n', at);
+    const bool is_setting = text[at] == '#' && text[at + 1] != ' ';
+    const std::string line = text.substr(at + (is_setting ? 1 : 0), end - at - (is_setting ? 1 : 0));
+    // By default nothing is advertised, which only an absent key says.
+    if (!line.starts_with("advertise")) all += line + '\n';
+    at = end + 1;
+  }
+  Config reread;
+  const auto loaded = load_toml(reread, all, "generated");
+  INFO((loaded ? "" : loaded.error().text));
+  REQUIRE(loaded);
+  for (const Setting& setting : settings()) CHECK(value_text(setting, reread) == value_text(setting, wanted));
 }
 
 TEST_CASE("settings: errors of a TOML file are one line with file and line number") {

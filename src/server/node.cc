@@ -53,6 +53,7 @@ Node::Node(const Config& config) : config_(config) {}
 // Everything that lives on cores goes before the cores do.
 Node::~Node() {
   listeners_.clear();
+  if (metrics_) metrics_->stop();
   brokers_.clear();
   catalog_.reset();
   meta_.reset();
@@ -89,13 +90,25 @@ base::Result<> Node::open() {
                                                                                 .core_of_cell = core_of_cell_,
                                                                                 .all = broker_list_,
                                                                                 .egress_bytes_max = egress_bytes,
-                                                                                .ingress_bytes_max = ingress_bytes}));
+                                                                                .ingress_bytes_max = ingress_bytes,
+                                                                                .slow_operation = slow_operation()}));
     broker_list_[i] = brokers_.back().get();
     kafka_cores_.push_back(std::make_shared<kafka::CoreShared>(*broker_list_[i], kafka_));
   }
   TRY(open_cells());
   TRY(open_catalog());
+  metrics_ = std::make_unique<NodeMetrics>(NodeMetrics::Options{.cores = *cores_,
+                                                                .brokers = broker_list_,
+                                                                .registries = registry_list_,
+                                                                .disk = disk_,
+                                                                .data_dir = config_.data_dir,
+                                                                .shares = shares});
   return listen_all();
+}
+
+base::Duration Node::slow_operation() const {
+  return config_.log.slow_operation_ms == 0 ? base::Duration::max()
+                                            : std::chrono::milliseconds(config_.log.slow_operation_ms);
 }
 
 storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space& space) {
@@ -134,10 +147,11 @@ base::Result<> Node::open_cells() {
     if (report) {
       if (report->cut)
         base::log_warn("storage", fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,
-                                              report->cut->file, report->cut->offset));
+                                              report->cut->file, report->cut->offset),
+                       {{"cell", i}});
       home.tell_all_epoch(id, engine->cell().epoch());
     } else if (report.error().code == base::ErrorCode::kCorrupt) {  // the other cells go on
-      base::log_error("storage", fmt::format("cell {} stays closed: {}", i, report.error().text));
+      base::log_error("storage", fmt::format("cell {} stays closed: {}", i, report.error().text), {{"cell", i}});
     } else {
       return std::unexpected(report.error());
     }
@@ -170,6 +184,7 @@ io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) 
 
 base::Result<> Node::listen_all() {
   admin_.registries = registry_list_;
+  admin_.refresh_metrics = [this] { metrics_->scraped(); };
   admin_.trouble = [this] {
     std::string trouble;
     for (uint32_t i = 0; i < dir_->cells(); ++i) {
@@ -185,7 +200,8 @@ base::Result<> Node::listen_all() {
     const size_t cores = address.protocol == Protocol::kAdmin ? 1 : cores_->size();
     for (size_t core = 0; core < cores; ++core) {
       TRY_ASSIGN(auto listener,
-                 io::listen(cores_->core(core), address.endpoint, factory_for(address.protocol, *broker_list_[core])));
+                 io::listen(cores_->core(core), address.endpoint, factory_for(address.protocol, *broker_list_[core]),
+                            metrics_->traffic(address.protocol, core)));
       address.endpoint.port = listener->port();  // the other cores share what core 0 got
       listeners_[core].push_back(std::move(listener));
     }

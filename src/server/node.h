@@ -21,6 +21,7 @@
 #include "server/admin.h"
 #include "server/config.h"
 #include "server/data_dir.h"
+#include "server/node_metrics.h"
 #include "storage/cell.h"
 #include "storage/local_meta_store.h"
 
@@ -44,6 +45,7 @@ class Node {
   base::Result<> listen_all();
   storage::Cell::Options cell_options(base::CellId id, const io::Disk::Space& space);
   io::HandlerFactory factory_for(Protocol protocol, broker::Broker& broker);
+  base::Duration slow_operation() const;
   void drain_core(size_t core);
   void cell_drained();
 
@@ -57,6 +59,7 @@ class Node {
   std::unique_ptr<io::CoreGroup> cores_;
   std::vector<std::unique_ptr<base::Registry>> registries_;
   std::vector<base::Registry*> registry_list_;
+  std::unique_ptr<NodeMetrics> metrics_;
   std::vector<base::CoreId> core_of_cell_;
   std::unique_ptr<storage::LocalMetaStore> meta_;
   std::unique_ptr<broker::CatalogService> catalog_;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -14,6 +15,7 @@
 
 #include "base/log.h"
 #include "server/node.h"
+#include "server/version.h"
 
 namespace polylog::server {
 namespace {
@@ -47,7 +49,8 @@ void stop_on_signal(Node& node, std::stop_token done) {
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
   if (!wake.wait_for(lock, done, kDrainTimeMax, [&] { return done.stop_requested(); })) {
-    base::log_error("server", "the disk did not answer in time; stopping without a checkpoint (nothing acknowledged is lost)");
+    base::log_error("server",
+                    "the disk did not answer in time; stopping without a checkpoint (nothing acknowledged is lost)");
     std::_Exit(0);
   }
 }
@@ -55,6 +58,7 @@ void stop_on_signal(Node& node, std::stop_token done) {
 }  // namespace
 
 int serve(const Config& config) {
+  base::configure_log(config.log.level, config.log.format);
   // Blocked in all threads, taken by one: no code ever runs inside a handler.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -66,6 +70,7 @@ int serve(const Config& config) {
     return 1;
   }
   std::jthread stopper([&](std::stop_token done) { stop_on_signal(**node, done); });
+  base::log_info("server", "ready", {{"version", kVersion}, {"data_dir", config.data_dir}, {"pid", getpid()}});
   std::printf("%s\n", (*node)->ready_line().c_str());
   std::fflush(stdout);
   (*node)->run();

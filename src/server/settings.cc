@@ -70,11 +70,20 @@ constexpr Setting kSettings[] = {
      "channels of one connection"},
     {"amqp.message_bytes_max", Number32([](Config& c) -> auto& { return c.amqp.message_bytes_max; }), {1 * kKiB, kBatchBytesMax},
      "largest message body"},
+
+    {"log.level", LevelChoice([](Config& c) -> auto& { return c.log.level; }), {},
+     "the least important lines that are written; debug: also each connection's begin and end"},
+    {"log.format", FormatChoice([](Config& c) -> auto& { return c.log.format; }), {},
+     "text: for people, with key=value fields; json: one object a line"},
+    {"log.slow_operation_ms", Number32([](Config& c) -> auto& { return c.log.slow_operation_ms; }), {1, 3'600'000, true},
+     "requests that take at least so long are logged with the time of each stage; 0: none"},
 };
 // clang-format on
 
 constexpr std::array<std::string_view, 2> kDurabilityNames = {"commit", "interval"};
 constexpr std::array<std::string_view, 2> kStorageIoNames = {"auto", "posix"};
+constexpr std::array<std::string_view, 4> kLogLevelNames = {"debug", "info", "warn", "error"};
+constexpr std::array<std::string_view, 2> kLogFormatNames = {"text", "json"};
 
 struct Unit {
   std::string_view suffix;
@@ -123,6 +132,8 @@ std::string allowed_text(const Setting& setting) {
   if (std::holds_alternative<Flag>(setting.field)) return "true|false";
   if (std::holds_alternative<DurabilityChoice>(setting.field)) return join(kDurabilityNames);
   if (std::holds_alternative<IoChoice>(setting.field)) return join(kStorageIoNames);
+  if (std::holds_alternative<LevelChoice>(setting.field)) return join(kLogLevelNames);
+  if (std::holds_alternative<FormatChoice>(setting.field)) return join(kLogFormatNames);
   const Range& range = setting.range;
   if (range.max == 0) return {};
   std::string text = number_text(range.min, is_size(setting)) + ".." + number_text(range.max, is_size(setting));
@@ -158,6 +169,8 @@ struct Reader {
   base::Result<> operator()(Number64 field) const { return number(field(config)); }
   base::Result<> operator()(DurabilityChoice field) const { return choice(field(config), kDurabilityNames); }
   base::Result<> operator()(IoChoice field) const { return choice(field(config), kStorageIoNames); }
+  base::Result<> operator()(LevelChoice field) const { return choice(field(config), kLogLevelNames); }
+  base::Result<> operator()(FormatChoice field) const { return choice(field(config), kLogFormatNames); }
   base::Result<> operator()(Addresses field) const {
     std::vector<ProtocolAddress> addresses;
     for (size_t at = 0; at <= value.size();) {
@@ -217,6 +230,8 @@ struct Writer {
   std::string operator()(Number64 field) const { return number_text(field(config), size); }
   std::string operator()(DurabilityChoice field) const { return name(field(config), kDurabilityNames); }
   std::string operator()(IoChoice field) const { return name(field(config), kStorageIoNames); }
+  std::string operator()(LevelChoice field) const { return name(field(config), kLogLevelNames); }
+  std::string operator()(FormatChoice field) const { return name(field(config), kLogFormatNames); }
   std::string operator()(Addresses field) const {
     std::string text;
     for (const ProtocolAddress& address : field(config)) text += (text.empty() ? "" : ",") + to_text(address);
@@ -286,6 +301,55 @@ base::Result<> apply_assignment(Config& config, std::string_view assignment) {
 std::string value_text(const Setting& setting, const Config& config) {
   Config copy = config;  // rows give mutable access
   return std::visit(Writer{copy, is_size(setting)}, setting.field);
+}
+
+namespace {
+
+// A key that continues another one ("durability.interval_ms") cannot be that one's table member: it is quoted whole.
+std::string toml_key(std::string_view key) {
+  const bool continues = std::ranges::any_of(kSettings, [key](const Setting& other) {
+    return key.size() > other.key.size() && key.starts_with(other.key) && key[other.key.size()] == '.';
+  });
+  return continues ? fmt::format("\"{}\"", key) : std::string(key);
+}
+
+std::string toml_string(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string toml_value(const Setting& setting, const std::string& value) {
+  if (std::holds_alternative<Addresses>(setting.field)) {
+    if (value.empty()) return "[\"PROTOCOL=HOST:PORT\"]";
+    std::string list;
+    for (size_t at = 0; at < value.size();) {
+      const size_t comma = std::min(value.find(',', at), value.size());
+      list += (list.empty() ? "" : ", ") + toml_string(value.substr(at, comma - at));
+      at = comma + 1;
+    }
+    return "[" + list + "]";
+  }
+  const bool number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
+  return number || std::holds_alternative<Flag>(setting.field) ? value : toml_string(value);
+}
+
+}  // namespace
+
+std::string settings_toml(const Config& config) {
+  std::string text = "# Settings of polylog. What is commented out is at its default.\n";
+  for (const Setting& setting : kSettings) {
+    const std::string allowed = allowed_text(setting);
+    const std::string value = value_text(setting, config);
+    const std::string_view mark = value == value_text(setting, Config{}) ? "#" : "";
+    text += fmt::format("\n# {}\n", setting.help);
+    if (!allowed.empty()) text += fmt::format("# allowed: {}\n", allowed);
+    text += fmt::format("{}{} = {}\n", mark, toml_key(setting.key), toml_value(setting, value));
+  }
+  return text;
 }
 
 std::string list_settings() {

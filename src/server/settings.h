@@ -24,8 +24,11 @@ using Number32 = uint32_t& (*)(Config&);
 using Number64 = uint64_t& (*)(Config&);
 using DurabilityChoice = Durability& (*)(Config&);
 using IoChoice = StorageIo& (*)(Config&);
+using LevelChoice = base::LogLevel& (*)(Config&);
+using FormatChoice = base::LogFormat& (*)(Config&);
 using Addresses = std::vector<ProtocolAddress>& (*)(Config&);
-using Field = std::variant<Flag, Text, Number16, Number32, Number64, DurabilityChoice, IoChoice, Addresses>;
+using Field = std::variant<Flag, Text, Number16, Number32, Number64, DurabilityChoice, IoChoice, LevelChoice,
+                           FormatChoice, Addresses>;
 
 struct Range {
   uint64_t min = 0;
@@ -50,5 +53,7 @@ base::Result<> apply_assignment(Config& config, std::string_view assignment);  /
 // The value as apply() would read it.
 std::string value_text(const Setting& setting, const Config& config);
 std::string list_settings();  // for people: key, default, allowed values, help
+// A TOML file of all settings, commented out at their defaults; those that `config` has otherwise are set.
+std::string settings_toml(const Config& config);
 
 }  // namespace polylog::server

@@ -339,7 +339,8 @@ void Cell::on_failed(const base::Error& error) {
   if (std::exchange(failed_, true)) return;
   base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                                          "disk is sound",
-                                         options_.id.value, error.text));
+                                         options_.id.value, error.text),
+                  {{"cell", options_.id.value}});
   for (WaitingLoad& waiting : std::exchange(waiting_loads_, {})) waiting.done(std::unexpected(error));
   engine_.on_cell_failed(error);
 }

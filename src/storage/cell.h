@@ -69,6 +69,7 @@ class Cell final : private PackerHost {
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
+    base::Histogram* sync_time = nullptr;  // Wal::Options::sync_time
   };
   Cell(Options options, Engine& engine);
   ~Cell() override;
@@ -144,6 +145,8 @@ class Cell final : private PackerHost {
   base::Result<io::Disk::Space> disk_space() const { return options_.disk.space(options_.directory); }
   size_t partition_count() const { return partitions_.size(); }
   size_t tail_bytes() const { return tail_bytes_; }
+  size_t memory_only_bytes() const { return memory_only_bytes_; }
+  const Options& options() const { return options_; }
   std::string describe() const;
 
  private:

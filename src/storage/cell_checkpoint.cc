@@ -100,7 +100,8 @@ void Cell::end_round(const base::Result<>& result) {
     files_.release(round->dead_files);
     extents_.release(round->dead_extents);
   } else {
-    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text));
+    base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text),
+                    {{"cell", options_.id.value}});
     checkpoint_failed_ = true;
     next_checkpoint_ = options_.loop.now() + kCheckpointRetryAfter;
     options_.loop.call_at(next_checkpoint_, [this] {

@@ -41,7 +41,8 @@ base::Result<RecoveryReport> Cell::open() {
                                             .nonce = options_.nonce,
                                             .clock = [this] { return now(); },
                                             .on_durable = [this](Lsn durable) { on_durable(durable); },
-                                            .on_failed = [this](const base::Error& error) { on_failed(error); }},
+                                            .on_failed = [this](const base::Error& error) { on_failed(error); },
+                                            .sync_time = options_.sync_time},
                                report.end);
   files_.set_on_change([this] { engine_.on_space_change(disk_full()); });
   files_.set_on_failed([this](const base::Error& error) { on_failed(error); });

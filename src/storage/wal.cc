@@ -194,7 +194,8 @@ void Wal::submit() {
   GroupEnd end{.seq = last.seq,
                .lsn = last.last_lsn,
                .position = {last.position.file_seq, last.position.offset + last.disk_bytes},
-               .slots = group->size()};
+               .slots = group->size(),
+               .sent_at = options_.loop.now()};
   for (const ClosedSlot& slot : *group) end.bytes += slot.disk_bytes;
   auto result = std::make_shared<base::Result<>>();
   worker_->submit([group, result] { *result = write_group(*group); }, [this, result, end] { written(*result, end); });
@@ -230,6 +231,7 @@ void Wal::written(const base::Result<>& result, const GroupEnd& end) {
     options_.on_failed(result.error());
     return;
   }
+  if (options_.sync_time != nullptr) options_.sync_time->record_ns((options_.loop.now() - end.sent_at).count());
   undurable_bytes_ -= end.bytes;
   durable_seq_ = end.seq;
   durable_lsn_ = end.lsn;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/metrics.h"
 #include "io/loop.h"
 #include "storage/mutation.h"
 #include "storage/slot.h"
@@ -42,6 +43,7 @@ class Wal {
     std::function<base::WallTime()> clock;                 // the cell's
     std::function<void(Lsn durable)> on_durable;
     std::function<void(const base::Error&)> on_failed;
+    base::Histogram* sync_time = nullptr;  // of group commits, as the core sees them
   };
   static size_t slot_bytes_max(uint64_t file_bytes);
   static size_t part_bytes_for(uint64_t file_bytes);  // what part_bytes_max() will say
@@ -122,6 +124,7 @@ class Wal {
     WalPosition position;
     size_t slots = 0;
     size_t bytes = 0;
+    base::MonoTime sent_at = {};
   };
   void written(const base::Result<>& result, const GroupEnd& end);
   static base::Result<> write_group(const Group& group);

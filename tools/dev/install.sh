@@ -7,9 +7,9 @@ cd "$(dirname "$0")/../.."
 build_packages=(
   clang-19 clang-format-19 clang-tidy-19 lld-19 llvm-19 libclang-rt-19-dev cmake ninja-build ccache python3
   libboost1.81-dev libcli11-dev libtomlplusplus-dev doctest-dev libfmt-dev libisal-dev libssl-dev
-  libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libre2-dev librdkafka-dev
+  libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libre2-dev librdkafka-dev dpkg-dev
 )
-test_packages=(kcat python3-venv procps)
+test_packages=(kcat python3-venv python3-yaml procps systemd)
 python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2 confluent-kafka==2.16.1)
 node_packages=(kafkajs@2.2.4 amqplib@0.10.8)
 
@@ -67,9 +67,24 @@ install_node_packages() {
   echo "${node_packages[*]}" >"$stamp"
 }
 
+# promtool checks metrics and alert rules. Only that program is taken out of its package: to install the package would
+# start a Prometheus on this machine.
+install_promtool() {
+  [ -x build/tools/promtool ] && return
+  echo "installing: promtool into build/tools"
+  local scratch=build/tools/scratch
+  rm -rf "$scratch" && mkdir -p "$scratch"
+  (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1 ||
+    { as_root apt-get update -q </dev/null >>build/apt.log 2>&1; (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1; }
+  dpkg-deb --fsys-tarfile "$scratch"/prometheus_*.deb | tar -x -C "$scratch" ./usr/bin/promtool
+  mv "$scratch/usr/bin/promtool" build/tools/promtool
+  rm -rf "$scratch"
+}
+
 mkdir -p build
 install_debian_packages "${1:-build}"
 if [ "${1:-build}" = test ]; then
   install_python_packages
   install_node_packages
+  install_promtool
 fi

@@ -148,7 +148,7 @@ void Queue::purge(ReplyTo from) {
 void Queue::stats(ReplyTo from) {
   host_.reply(from,
               QueueStatsDone{.result = {},
-                             .ready = static_cast<uint32_t>(subscription_.ready_count(partition_->appended())),
+                             .ready = static_cast<uint32_t>(ready_count()),
                              .open = static_cast<uint32_t>(subscription_.open_count()),
                              .consumers = static_cast<uint32_t>(consumers_.size())},
               last_lsn_);
@@ -212,7 +212,8 @@ void Queue::start_load(Offset from) {
 void Queue::loaded(base::Result<std::vector<storage::StoredBatch>> batches) {
   loading_ = false;
   if (!batches) {
-    base::log_error("delivery", "a queue cannot be read: " + batches.error().text);
+    base::log_error("delivery", "a queue cannot be read: " + batches.error().text,
+                    {{"queue", key_.stream.to_string()}, {"partition", key_.index}});
     for (const WaitingAcquire& waiting : std::exchange(acquires_, {}))
       host_.reply(waiting.from, AcquireDone{.run = std::unexpected(batches.error())}, last_lsn_);
     return;  // stays unread: never skipped, never served wrong

@@ -49,6 +49,8 @@ class Queue {
   const base::PartitionKey& key() const { return key_; }
   void set_partition(storage::Partition& partition) { partition_ = &partition; }
   bool has_partition() const { return partition_ != nullptr; }
+  uint64_t ready_count() const { return subscription_.ready_count(partition_->appended()); }
+  size_t consumer_count() const { return consumers_.size(); }
   Subscription& subscription() { return subscription_; }
   const Subscription& subscription() const { return subscription_; }
 

@@ -356,6 +356,11 @@ Lsn GroupTable::stamp(const std::string& name) const {
   return group == nullptr ? removal_lsn_ : group->lsn();
 }
 
+const Group* GroupTable::next_after(const std::string& name) const {
+  const auto next = groups_.upper_bound(name);
+  return next == groups_.end() ? nullptr : next->second.get();
+}
+
 std::string GroupTable::describe_state() const {
   std::string text;
   for (const auto& [name, group] : groups_) text += group->describe() + "\n";

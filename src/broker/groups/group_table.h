@@ -64,11 +64,12 @@ class GroupTable {
   base::Lsn stamp(const std::string& group) const;                               // the lsn its snapshot reflects
   std::vector<std::string> names() const;                                        // sorted
   size_t size() const { return groups_.size(); }
+  const Group* find(const std::string& name) const;
+  const Group* next_after(const std::string& name) const;  // by name; null at the end
   std::string describe_state() const;
 
  private:
   Group* find(const std::string& name);
-  const Group* find(const std::string& name) const;
   Group& find_or_create(const std::string& name);
   void settle(Group& group, base::Lsn lsn_before);  // after every call into a group: may destroy it
   void destroy(Group& group);

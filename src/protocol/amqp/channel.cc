@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "protocol/amqp/commands.h"
 #include "protocol/amqp/connection.h"
 
@@ -40,7 +41,20 @@ void Channel::handle(const FrameView& frame) {
       break;
     case FrameType::kHeartbeat: outcome = unexpected_frame("heartbeat on a channel"); break;
   }
-  if (!outcome) raise(outcome.error());
+  if (!outcome) return raise(outcome.error());
+  if (!busy_ && !publisher_.expects_content()) note_answered();
+}
+
+// The client waits for no more; a publish is answered by its confirm, and timed there.
+void Channel::note_answered() {
+  if (!std::exchange(method_open_, false)) return;
+  session_.metrics().note(method_, 0);
+  if (method_ == MethodId::kBasicPublish) return session_.metrics().messages_received.add();
+  if (!RequestMetrics::has_answer(method_)) return;
+  const base::Duration took = session_.broker().loop().now() - method_began_;
+  session_.metrics().note_answered(method_, took);
+  const bool about_queue = class_id_of(method_) == class_id_of(MethodId::kQueueDeclare);
+  session_.note_took(name_of(method_), about_queue ? last_queue_ : "", took);
 }
 
 Outcome Channel::on_method(base::View payload) {
@@ -48,6 +62,8 @@ Outcome Channel::on_method(base::View payload) {
   const MethodId id = read_method_id(in);
   if (state_ != State::kOpen && id != MethodId::kChannelClose && id != MethodId::kChannelCloseOk) return {};
   method_ = id;
+  method_began_ = session_.broker().loop().now();
+  method_open_ = true;
   const Command* command = in.ok() ? find_command(id) : nullptr;
   if (command == nullptr || command->on_channel == nullptr) {
     return refuse(ReplyCode::kCommandInvalid, fmt::format("{} is not allowed here", name_of(id)));
@@ -128,6 +144,7 @@ void Channel::on_action(broker::Token token, broker::ActionBody& body) {
     if (std::holds_alternative<broker::Readable>(body)) consumer->stream->on_readable();
   }
   try_held();
+  if (!busy_ && !publisher_.expects_content()) note_answered();
   if (!busy_ && !waiting_.empty()) run_waiting();
   if (!busy_ && winding_down_ && !torn_down_ && state_ == State::kOpen) tear_down();
 }
@@ -175,6 +192,7 @@ void Channel::on_output_room() {
 // ---- closing
 
 void Channel::raise(const Fault& fault) {
+  method_open_ = false;
   if (fault.closes_connection()) return session_.fail(fault, method_);
   if (state_ != State::kOpen) return;
   flush();
@@ -182,6 +200,13 @@ void Channel::raise(const Fault& fault) {
   tear_down();
   state_ = State::kClosing;
   const std::string text = reply_text(fault.code, fault.reason);
+  session_.metrics().note(method_, static_cast<int>(fault.code));
+  base::log_info("amqp", "closing a channel",
+                 {{"connection", to_text(session_.id())},
+                  {"peer", session_.peer()},
+                  {"channel", number_},
+                  {"method", name_of(method_)},
+                  {"why", text}});
   session_.send(number_, ChannelClose{.reply_code = static_cast<uint16_t>(fault.code),
                                       .reply_text = text,
                                       .class_id = class_id_of(method_),

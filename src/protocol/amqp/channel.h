@@ -92,6 +92,7 @@ class Channel {
   void try_held();
   void tear_down();
   void finish_wait(broker::ActionBody& body);
+  void note_answered();
   void write_reply(base::View frame);
 
   Session& session_;
@@ -103,6 +104,8 @@ class Channel {
   bool torn_down_ = false;
   bool held_needs_appends_ = false;
   MethodId method_{};  // the last one, for close
+  base::MonoTime method_began_;
+  bool method_open_ = false;  // it was not answered yet
   broker::Token pending_;
   Continuation then_;
   Write held_;

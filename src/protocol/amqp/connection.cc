@@ -35,6 +35,7 @@ std::unique_ptr<io::Handler> make_session(broker::Broker& broker, const Config& 
 Session::Session(broker::Broker& broker, const Config& config)
     : broker_(broker),
       config_(config),
+      metrics_(broker.metrics().part<RequestMetrics>()),
       alive_(std::make_shared<bool>(true)),
       frame_max_(kFrameBytesMaxBeforeOpen),
       channel_max_(config.channel_max) {}
@@ -52,9 +53,36 @@ void Session::on_open(io::Connection& connection) {
   connection_ = &connection;
   id_ = broker_.add_session(*this);
   deadline_timer_ = broker_.loop().call_at(broker_.loop().now() + kHandshakeMax, [this] { connection_->close_now(); });
+  if (base::log_enabled(base::LogLevel::kDebug))
+    base::log_debug("amqp", "connection opened", {{"connection", to_text(id_)}, {"peer", connection_->peer()}});
 }
 
-void Session::on_closed(std::string_view) {
+void Session::note_took(std::string_view kind, std::string_view object, base::Duration took,
+                        const broker::AppendDone* append) {
+  if (took < broker_.slow_operation()) return;
+  using std::chrono::duration_cast;
+  const base::MonoTime now = broker_.loop().now();
+  const auto ms_between = [](base::MonoTime from, base::MonoTime to) {
+    return from.ns == 0 || to.ns == 0 ? int64_t{-1} : duration_cast<milliseconds>(to - from).count();
+  };
+  const broker::AppendDone none{};
+  const broker::AppendDone& stages = append != nullptr ? *append : none;
+  base::log_warn("amqp", "slow request",
+                 {{"connection", to_text(id_)},
+                  {"peer", connection_->peer()},
+                  {"name", name_},
+                  {"kind", kind},
+                  {"object", object},
+                  {"total_ms", duration_cast<milliseconds>(took).count()},
+                  {"append_ms", ms_between({now.ns - took.count()}, stages.staged_at)},
+                  {"sync_ms", ms_between(stages.staged_at, stages.committed_at)},
+                  {"answer_ms", ms_between(stages.committed_at, now)}});
+}
+
+void Session::on_closed(std::string_view why) {
+  if (base::log_enabled(base::LogLevel::kDebug))
+    base::log_debug("amqp", "connection closed",
+                    {{"connection", to_text(id_)}, {"peer", connection_->peer()}, {"name", name_}, {"why", why}});
   phase_ = Phase::kDone;
   each_channel([](Channel& channel) { channel.abandon(); });
   for (const io::TimerId timer : {deadline_timer_, heartbeat_timer_, retry_timer_, room_timer_}) {
@@ -75,7 +103,14 @@ void Session::close_soon() {
 void Session::fail(const Fault& fault, MethodId method) {
   if (phase_ == Phase::kClosing || phase_ == Phase::kDone) return;
   const std::string text = reply_text(fault.code, fault.reason);
-  base::log_warn("amqp", fmt::format("closing connection peer={} name={} text={}", connection_->peer(), name_, text));
+  metrics_.note(method, static_cast<int>(fault.code));
+  base::log_warn("amqp", "closing a connection",
+                 {{"connection", to_text(id_)},
+                  {"peer", connection_->peer()},
+                  {"name", name_},
+                  {"user", user_},
+                  {"method", name_of(method)},
+                  {"why", text}});
   each_channel([](Channel& channel) { channel.abandon(); });
   phase_ = Phase::kClosing;
   send(0, ConnectionClose{.reply_code = static_cast<uint16_t>(fault.code),
@@ -139,8 +174,10 @@ size_t Session::on_greeting(base::View bytes) {
     case Greeting::kTls:
     case Greeting::kOther: out().write(protocol_header_091()); break;
   }
-  base::log_warn("amqp",
-                 fmt::format("peer={} speaks {} on the AMQP 0-9-1 port", connection_->peer(), name_of(greeting)));
+  base::log_warn("amqp", "closing a connection",
+                 {{"connection", to_text(id_)},
+                  {"peer", connection_->peer()},
+                  {"why", fmt::format("it speaks {} on the AMQP 0-9-1 port", name_of(greeting))}});
   phase_ = Phase::kDone;
   wrote();
   connection_->close_after_flush();
@@ -171,7 +208,8 @@ void Session::on_connection_method(const FrameView& frame) {
   if (command == nullptr || command->on_connection == nullptr || !phase_allows(id)) {
     return fail({ReplyCode::kCommandInvalid, fmt::format("{} is not allowed here", name_of(id))}, id);
   }
-  if (Outcome outcome = command->on_connection(*this, in); !outcome) fail(outcome.error(), id);
+  if (Outcome outcome = command->on_connection(*this, in); !outcome) return fail(outcome.error(), id);
+  metrics_.note(id, 0);
 }
 
 bool Session::phase_allows(MethodId id) const {
@@ -212,6 +250,7 @@ void Session::open_channel(const FrameView& frame, base::Reader& in) {
   if (frame.channel >= channels_.size()) channels_.resize(frame.channel + 1u);
   channels_[frame.channel] = std::make_unique<Channel>(*this, frame.channel, last_sequence_ + 1);
   send(frame.channel, ChannelOpenOk{});
+  metrics_.note(ChannelOpen::kId, 0);
 }
 
 void Session::finish_input() {
@@ -341,8 +380,12 @@ void Session::on_heartbeat_tick() {
   }
   silent_ticks_ = std::exchange(received_, false) || paused_ ? 0 : silent_ticks_ + 1;
   if (silent_ticks_ >= kSilentTicksMax) {
-    base::log_warn(
-        "amqp", fmt::format("missed heartbeats from client peer={} timeout_s={}", connection_->peer(), heartbeat_s_));
+    base::log_warn("amqp", "closing a connection",
+                   {{"connection", to_text(id_)},
+                    {"peer", connection_->peer()},
+                    {"name", name_},
+                    {"why", "missed heartbeats"},
+                    {"heartbeat_s", heartbeat_s_}});
     return connection_->close_now();
   }
   start_heartbeat();

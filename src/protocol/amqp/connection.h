@@ -17,6 +17,7 @@
 #include "protocol/amqp/channel.h"
 #include "protocol/amqp/errors.h"
 #include "protocol/amqp/gen/methods.h"
+#include "protocol/amqp/request_metrics.h"
 #include "protocol/amqp/wire.h"
 
 namespace polylog::amqp {
@@ -54,6 +55,8 @@ class Session final : public io::Handler, public broker::Session {
   uint32_t frame_max() const { return frame_max_; }
   std::string_view user() const { return user_; }
   bool client_takes_cancel() const { return client_takes_cancel_; }
+  const std::string& peer() const { return connection_->peer(); }
+  RequestMetrics& metrics() { return metrics_; }
 
   broker::Token make_token(uint16_t channel, TokenKind kind);
   void submit(base::CellId cell, broker::Token token, broker::CellRequest request);
@@ -78,6 +81,9 @@ class Session final : public io::Handler, public broker::Session {
   bool output_is_long() const;
   void tell_output_room();  // call Channel::on_output_room() once output_is_long() is false
   void adopt(Orphan orphan);
+  // Something a client waited for took `took`: logged if that is long.
+  void note_took(std::string_view kind, std::string_view object, base::Duration took,
+                 const broker::AppendDone* append = nullptr);
   void own_exclusive(base::Uuid queue) { exclusive_queues_.push_back(queue); }  // deleted with the connection
   void fail(const Fault& fault, MethodId method);
 
@@ -120,6 +126,7 @@ class Session final : public io::Handler, public broker::Session {
 
   broker::Broker& broker_;
   const Config& config_;
+  RequestMetrics& metrics_;
   io::Connection* connection_ = nullptr;
   broker::SessionId id_;
   uint64_t last_sequence_ = 0;

@@ -131,6 +131,7 @@ void Consumers::deliver(Consumer& consumer, const broker::DeliveryRun& run) {
     if (!readable) fits = false;
   }
   session.wrote();
+  session.metrics().messages_sent.add(run.count);
   consumer.uncredited_bytes += window_bytes_of(run);
   if (!fits) {
     channel_.raise(
@@ -150,6 +151,7 @@ bool Consumers::deliver_from_stream(Consumer& consumer, base::Offset offset, con
   const uint64_t tag = tags_.push(offset, consumer.holder);
   ++holders_[consumer.holder].open;
   session.wrote();
+  session.metrics().messages_sent.add();
   return writer.add(tag, false, marked, owner);
 }
 

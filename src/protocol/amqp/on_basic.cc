@@ -139,6 +139,7 @@ void answer_get(Channel& channel, const Record& record, const broker::DeliveryRu
     if (!for_each_record(session.broker().encodings(), run, record->name, write)) {
       return channel.raise({ReplyCode::kInternalError, "cannot read a message of " + describe(*record)});
     }
+    session.metrics().messages_sent.add();
     session.wrote();
   });
 }

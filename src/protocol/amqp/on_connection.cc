@@ -79,7 +79,9 @@ Outcome Session::on_start_ok(const ConnectionStartOk& m) {
 
 // Clients that cannot take a close during login get silence, then the end: they took a quick end for a network error.
 void Session::refuse_login(std::string_view mechanism) {
-  base::log_warn("amqp", fmt::format("login refused peer={} mechanism={}", connection_->peer(), mechanism));
+  base::log_warn(
+      "amqp", "login refused",
+      {{"connection", to_text(id_)}, {"peer", connection_->peer()}, {"name", name_}, {"mechanism", mechanism}});
   if (client_takes_close_) {
     return fail({.code = ReplyCode::kAccessRefused,
                  .reason = fmt::format("Login was refused using authentication mechanism {}. For details see the "

@@ -292,6 +292,7 @@ void Publisher::send_target(Target& target) {
   append.batch = base::Slice::copy_of(target.builder.finish());
   append.max_ts = channel_.session().broker().loop().wall_now();
   append.numbers = std::move(target.numbers);
+  append.began = channel_.session().broker().loop().now();
   channel_.session().note_append_bytes(static_cast<int64_t>(append.batch.size()));
   appends_.push_back(std::move(append));
   submit(appends_.back());
@@ -322,12 +323,22 @@ void Publisher::on_append_done(broker::Token token, const broker::AppendDone& do
     accepted = code == base::ErrorCode::kNotFound;  // deleted meanwhile: unroutable
     if (!accepted) commit_failed_ = tx_;
   }
+  note_took(*append, done);
   settle(append->numbers, accepted);
   channel_.session().note_append_bytes(-static_cast<int64_t>(append->batch.size()));
   appends_.erase(append);
   // Nobody may believe that it was stored, also who asked for no confirms.
   if (!done.base_offset && done.base_offset.error().code == base::ErrorCode::kTooLarge)
     channel_.raise(to_fault(done.base_offset.error(), "a published message"));
+}
+
+void Publisher::note_took(const Append& append, const broker::AppendDone& done) {
+  Session& session = channel_.session();
+  const base::Duration took = session.broker().loop().now() - append.began;
+  session.metrics().publish_time().record_ns(took.count());
+  if (took < session.broker().slow_operation()) return;
+  const auto record = session.broker().catalog().find(append.partition.stream);
+  session.note_took(name_of(MethodId::kBasicPublish), record ? std::string_view(record->name) : "", took, &done);
 }
 
 void Publisher::retry() {

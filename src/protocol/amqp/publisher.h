@@ -69,6 +69,7 @@ class Publisher {
     uint32_t count = 0;
     base::WallTime max_ts;
     Numbers numbers;
+    base::MonoTime began;
     bool refused = false;  // waits to be submitted again
   };
 
@@ -82,6 +83,7 @@ class Publisher {
   void send_all();
   void send_target(Target& target);
   void submit(Append& append);
+  void note_took(const Append& append, const broker::AppendDone& done);
   void settle(const Numbers& numbers, bool accepted);
   void settle_one(uint64_t number, bool accepted);
   void release_buffers();

@@ -91,7 +91,7 @@ Reply unsupported_api_versions_reply(int32_t correlation_id) {
   const size_t frame_at = begin_response(out, ApiKey::kApiVersions, 0, correlation_id);
   encode(out, 0, response);
   end_response(out, frame_at);
-  return {std::move(out.buffer()), {}};
+  return {std::move(out.buffer()), {}, response.error_code};
 }
 
 void handle_api_versions(Call call, base::View body) {

@@ -31,8 +31,8 @@ void EgressWatch::look() {
   if (queued_bytes != queued_bytes_seen_ || queued_bytes == 0) progress_at_ = loop_.now();
   queued_bytes_seen_ = queued_bytes;
   if (budget_.is_short() && loop_.now() - progress_at_ >= kStalledMax) {
-    base::log_warn("kafka", fmt::format("closing the connection of {}: it reads nothing, and memory for replies is short",
-                                        connection_.peer()));
+    base::log_warn("kafka", "closing a connection",
+                   {{"peer", connection_.peer()}, {"why", "it reads nothing, and memory for replies is short"}});
     return connection_.close_now();
   }
   timer_ = loop_.call_at(loop_.now() + kLookEvery, [this] { look(); });

@@ -12,13 +12,15 @@ void FetchedPartition::fail(ErrorCode code) {
   error = code;
   start = committed = -1;
   batches.clear();
+  counts.clear();
   bytes = 0;
 }
 
-void FetchedPartition::add(RecordBytes batch) {
+void FetchedPartition::add(RecordBytes batch, uint32_t count) {
   if (batch.size() == 0) return;  // e.g. converted from one that has no messages
   bytes += static_cast<int64_t>(batch.size());
   batches.push_back(std::move(batch));
+  counts.push_back(count);
 }
 
 FetchPlan::FetchPlan(const Call& call, const FetchRequest& request)
@@ -56,7 +58,7 @@ void FetchPlan::take(FetchedPartition& partition, broker::ReadDone::Item&& item)
   for (broker::ReadBatch& batch : item.batches) {
     partition.next = batch.base_offset + base::OffsetCount(batch.count);
     if (batch.encoding == kEncodingTag) {
-      partition.add({std::move(batch.bytes), std::move(batch.span)});
+      partition.add({std::move(batch.bytes), std::move(batch.span)}, batch.count);
     } else if (!convert(partition, batch)) {
       return partition.fail(ErrorCode::kCorruptMessage);
     }
@@ -70,7 +72,7 @@ bool FetchPlan::convert(FetchedPartition& partition, const broker::ReadBatch& ba
   const auto converted =
       encoding->to_hub(batch.bytes.view(), batch.base_offset,
                        [&](base::Offset offset, const broker::HubMessage& message) { out.add(offset, message); });
-  if (converted) partition.add({base::Slice::copy_of(out.finish()), {}});
+  if (converted) partition.add({base::Slice::copy_of(out.finish()), {}}, batch.count);
   return converted.has_value();
 }
 
@@ -161,13 +163,18 @@ Reply FetchPlan::make_reply(const Call& call, const FetchContext& context) {
   std::vector<RecordsAt> records;
   encode(out, call.version(), response, records);
   Reply reply;
+  reply.error = first_error(response);
+  if (call.is_slow()) reply.object = topics_.empty() ? std::string() : topics_.front().name;
   size_t streamed_bytes = 0;
   size_t sent = 0;
   for (FetchedPartition& partition : partitions_) {
     if (partition.is_left_out) continue;
     const RecordsAt& place = records[sent++];
     streamed_bytes += place.size_bytes;
-    for (RecordBytes& batch : partition.batches) reply.streamed.push_back({place.position, std::move(batch)});
+    for (size_t b = 0; b < partition.batches.size(); ++b) {
+      call.session().metrics().messages_sent.add(partition.counts[b]);
+      reply.streamed.push_back({place.position, std::move(partition.batches[b])});
+    }
   }
   end_response(out, frame_at, streamed_bytes);
   reply.bytes = std::move(out.buffer());

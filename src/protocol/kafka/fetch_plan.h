@@ -36,12 +36,13 @@ struct FetchedPartition {
   int32_t index = 0;
   bool is_left_out = false;  // of the response: no news for the session
   std::vector<RecordBytes> batches;
-  int64_t bytes = 0;  // of `batches`
+  std::vector<uint32_t> counts;  // of records in each of them
+  int64_t bytes = 0;             // of `batches`
 
   bool is_readable() const { return error == ErrorCode::kNone && diverging == FetchResponse::DivergingEpoch{}; }
   bool wants_more() const { return is_readable() && bytes < bytes_max; }
   void fail(ErrorCode code);
-  void add(RecordBytes batch);
+  void add(RecordBytes batch, uint32_t count);
 };
 
 class FetchPlan {

@@ -220,7 +220,9 @@ void FetchCall::answer() {
   call_.session().note_fetch(has_waited_);
   for (CellRead& cell : cells_) unwatch(cell);
   reserved_.set(0);  // the session counts the reply from here on
-  call_.send(plan_.make_reply(call_, context_));
+  Reply reply = plan_.make_reply(call_, context_);
+  reply.waited_as_asked = has_waited_;
+  call_.send(std::move(reply));
 }
 
 }  // namespace
@@ -236,7 +238,7 @@ void handle_fetch(Call call, base::View body) {
     const size_t frame_at = call.begin(out);
     encode(out, call.version(), FetchResponse{.error_code = error}, no_records);
     end_response(out, frame_at);
-    return call.send({std::move(out.buffer()), {}});
+    return call.send({std::move(out.buffer()), {}, error});
   }
   if (context.is_incremental) request.topics = context.session->topics();
   std::make_shared<FetchCall>(call, request, std::move(context))->run(request.max_wait_ms);

@@ -63,7 +63,8 @@ class ProduceCall final : public PendingCall {
   ProduceResponse response_;
   std::vector<PartitionReply*> appends_;  // by token, from first_token_ on
   uint64_t first_token_ = 0;
-  size_t answers_missing_ = 1;  // one is run() itself
+  base::MonoTime staged_at_, committed_at_;  // of the last of them
+  size_t answers_missing_ = 1;               // one is run() itself
   int16_t acks_;
   bool failed_ = false;
 };
@@ -120,6 +121,7 @@ void ProduceCall::submit(const PartitionAt& at, const BatchHeader& header, const
     request.max_ts = {now_ms};
     reply.log_append_time_ms = now_ms;
   }
+  call_.session().metrics().messages_received.add(request.count);
   const broker::ReplyTo reply_to = call_.expect(shared_from_this());
   if (appends_.empty()) first_token_ = reply_to.token.value;
   appends_.push_back(&reply);
@@ -136,6 +138,8 @@ void ProduceCall::on_action(broker::Token token, broker::ActionBody&& body) {
   } else {
     refuse(reply, to_wire(done.base_offset.error().code), done.base_offset.error().text);
   }
+  staged_at_ = std::max(staged_at_, done.staged_at);
+  committed_at_ = std::max(committed_at_, done.committed_at);
   if (--answers_missing_ == 0) finish();
 }
 
@@ -154,7 +158,12 @@ void ProduceCall::refuse(PartitionReply& reply, const BatchError& error) {
 }
 
 void ProduceCall::finish() {
-  if (acks_ != kAcksNone) return call_.reply(response_);
+  if (acks_ != kAcksNone) {
+    return call_.reply(response_, [this](Reply& reply) {
+      reply.staged_at = staged_at_;
+      reply.committed_at = committed_at_;
+    });
+  }
   if (failed_) return call_.close("a Produce with acks=0 failed");
   call_.finish_without_reply();
 }

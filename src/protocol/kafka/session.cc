@@ -45,9 +45,13 @@ Session::~Session() {
 void Session::on_open(io::Connection& connection) {
   connection_ = &connection;
   id_ = broker().add_session(*this);
+  if (base::log_enabled(base::LogLevel::kDebug))
+    base::log_debug("kafka", "connection opened", {{"connection", to_text(id_)}, {"peer", peer()}});
 }
 
-void Session::on_closed(std::string_view) {
+void Session::on_closed(std::string_view why) {
+  if (base::log_enabled(base::LogLevel::kDebug))
+    base::log_debug("kafka", "connection closed", {{"connection", to_text(id_)}, {"peer", peer()}, {"why", why}});
   egress_watch_.reset();
   connection_ = nullptr;
   closing_ = true;
@@ -60,7 +64,7 @@ void Session::on_closed(std::string_view) {
 void Session::close(std::string_view why) {
   if (!is_open()) return;
   closing_ = true;
-  base::log_info("kafka", fmt::format("closing the connection of {}: {}", connection_->peer(), why));
+  base::log_info("kafka", "closing a connection", {{"connection", to_text(id_)}, {"peer", peer()}, {"why", why}});
   connection_->close_after_flush();
 }
 
@@ -99,23 +103,25 @@ void Session::on_frame(base::View payload) {
   if (status != HeaderStatus::kOk) return refuse(status, header);
   const Command* command = find_command(header.api_key);
   if (command == nullptr) return refuse(HeaderStatus::kUnknownApi, header);
-  command->handle(Call(*this, header, open_slot(command->key == ApiKey::kFetch)), in.rest());
+  command->handle(Call(*this, header, open_slot(command->key)), in.rest());
 }
 
 // Clients detect what a broker can do by this close; only ApiVersions is told which versions there are.
 void Session::refuse(HeaderStatus status, const RequestHeader& header) {
   if (status == HeaderStatus::kUnsupportedVersion && header.api_key == static_cast<int16_t>(ApiKey::kApiVersions)) {
-    return fill(open_slot(false), unsupported_api_versions_reply(header.correlation_id));
+    return fill(open_slot(ApiKey::kApiVersions), unsupported_api_versions_reply(header.correlation_id));
   }
-  if (status == HeaderStatus::kMalformed) return close("malformed request header");
+  const bool malformed = status == HeaderStatus::kMalformed;
+  metrics_.note_refused(malformed ? ErrorCode::kInvalidRequest : ErrorCode::kUnsupportedVersion);
+  if (malformed) return close("malformed request header");
   close(fmt::format("API key {} version {} is not offered", header.api_key, header.api_version));
 }
 
 // ---- replies
 
-uint64_t Session::open_slot(bool is_fetch) {
-  slots_.push_back({.is_fetch = is_fetch});
-  if (is_fetch) ++open_fetches_;
+uint64_t Session::open_slot(ApiKey key) {
+  slots_.push_back({.began = broker().loop().now(), .key = key});
+  if (key == ApiKey::kFetch) ++open_fetches_;
   return first_slot_ + open_slots() - 1;
 }
 
@@ -126,6 +132,7 @@ void Session::fill(uint64_t slot, Reply reply) {
   CHECK(!filled.filled, "a call is answered once");
   filled.reply = std::move(reply);
   filled.filled = true;
+  note_answered(filled);
   const size_t reply_bytes = filled.reply.size_bytes();
   held_reply_bytes_ += reply_bytes;
   if (slot == first_slot_) answer_filled();
@@ -133,12 +140,40 @@ void Session::fill(uint64_t slot, Reply reply) {
   update_reading();
 }
 
+base::Duration Session::age(uint64_t slot) const {
+  return is_open() ? broker().loop().now() - slots_[first_ + (slot - first_slot_)].began : base::Duration{};
+}
+
+void Session::note_answered(const Slot& slot) {
+  const base::Duration took = broker().loop().now() - slot.began;
+  metrics_.note_answered(slot.key, slot.reply.error, took);
+  const bool waits = slot.reply.waited_as_asked || slot.key == ApiKey::kJoinGroup || slot.key == ApiKey::kSyncGroup;
+  if (took >= broker().slow_operation() && !waits) log_slow(slot, took);
+}
+
+void Session::log_slow(const Slot& slot, base::Duration took) {
+  using std::chrono::duration_cast, std::chrono::milliseconds;
+  const auto ms_between = [](base::MonoTime from, base::MonoTime to) {
+    return from.ns == 0 || to.ns == 0 ? int64_t{-1} : duration_cast<milliseconds>(to - from).count();
+  };
+  base::log_warn("kafka", "slow request",
+                 {{"connection", to_text(id_)},
+                  {"peer", peer()},
+                  {"kind", find_api(static_cast<int16_t>(slot.key))->name},
+                  {"object", slot.reply.object},
+                  {"code", static_cast<int>(slot.reply.error)},
+                  {"total_ms", duration_cast<milliseconds>(took).count()},
+                  {"append_ms", ms_between(slot.began, slot.reply.staged_at)},
+                  {"sync_ms", ms_between(slot.reply.staged_at, slot.reply.committed_at)},
+                  {"answer_ms", ms_between(slot.reply.committed_at, broker().loop().now())}});
+}
+
 void Session::answer_filled() {
   while (open_slots() > 0 && slots_[first_].filled) {
     Slot slot = std::move(slots_[first_++]);
     ++first_slot_;
     held_reply_bytes_ -= slot.reply.size_bytes();
-    if (slot.is_fetch) --open_fetches_;
+    if (slot.key == ApiKey::kFetch) --open_fetches_;
     write(slot.reply);
   }
   if (open_slots() == 0) {

@@ -27,6 +27,8 @@
 #include "io/net.h"
 #include "protocol/kafka/core_shared.h"
 #include "protocol/kafka/egress_watch.h"
+#include "protocol/kafka/first_error.h"
+#include "protocol/kafka/request_metrics.h"
 #include "protocol/kafka/wire.h"
 
 namespace polylog::kafka {
@@ -52,6 +54,11 @@ struct Reply {
   };
   std::vector<uint8_t> bytes;
   std::vector<Streamed> streamed;
+  // Not sent; for metrics and the log of slow requests.
+  ErrorCode error = ErrorCode::kNone;      // the first in it
+  bool waited_as_asked = false;            // for records or members: no wonder that it took long
+  base::MonoTime staged_at = {}, committed_at = {};  // of what it appended; 0: nothing
+  std::string object = {};                      // what it is about; only where Call::is_slow()
   size_t size_bytes() const;
 };
 
@@ -91,14 +98,22 @@ class Call {
     return false;
   }
 
-  template <typename Response>
-  void reply(const Response& response) const {
+  template <typename Response, std::invocable<Reply&> Amend>
+  void reply(const Response& response, const Amend& amend) const {
     base::Writer out;
     const size_t frame_at = begin(out);
     encode(out, version_, response);
     end_response(out, frame_at);
-    send({std::move(out.buffer()), {}});
+    Reply reply{std::move(out.buffer()), {}, first_error(response)};
+    if (is_slow()) reply.object = first_name(response);
+    amend(reply);
+    send(std::move(reply));
   }
+  template <typename Response>
+  void reply(const Response& response) const {
+    reply(response, [](Reply&) {});
+  }
+  bool is_slow() const;  // so far
   // For replies that are not one encoded message; the frame begins with begin() and ends with end_response().
   size_t begin(base::Writer& out) const { return begin_response(out, key_, version_, correlation_id_); }
   void send(Reply reply) const;
@@ -121,7 +136,8 @@ class Call {
 
 class Session final : public io::Handler, public broker::Session {
  public:
-  explicit Session(std::shared_ptr<CoreShared> shared) : shared_(std::move(shared)) {}
+  explicit Session(std::shared_ptr<CoreShared> shared)
+      : shared_(std::move(shared)), metrics_(shared_->broker().metrics().part<RequestMetrics>()) {}
   ~Session() override;
 
   // io::Handler
@@ -134,9 +150,10 @@ class Session final : public io::Handler, public broker::Session {
   void on_pressure() override { update_reading(); }
 
   // --- for handlers
-  broker::Broker& broker() { return shared_->broker(); }
+  broker::Broker& broker() const { return shared_->broker(); }
   const Config& config() const { return shared_->config(); }
   CoreShared& shared() { return *shared_; }
+  RequestMetrics& metrics() { return metrics_; }
   const std::string& peer() const { return connection_->peer(); }  // "127.0.0.1:4711"
   broker::SessionId id() const { return id_; }
 
@@ -146,6 +163,7 @@ class Session final : public io::Handler, public broker::Session {
   void forget(broker::Token token) { expected_.erase(token.value); }
 
   void fill(uint64_t slot, Reply reply);
+  base::Duration age(uint64_t slot) const;
   void close(std::string_view why);
   // Whether the last Fetch had to wait: the next one probably has to.
   bool fetches_wait() const { return fetches_wait_; }
@@ -155,8 +173,9 @@ class Session final : public io::Handler, public broker::Session {
  private:
   struct Slot {
     Reply reply;
+    base::MonoTime began;
+    ApiKey key;
     bool filled = false;
-    bool is_fetch = false;
   };
   struct Expected {
     std::shared_ptr<PendingCall> pending;
@@ -166,7 +185,9 @@ class Session final : public io::Handler, public broker::Session {
   bool may_take(base::View payload);
   void on_frame(base::View payload);
   void refuse(HeaderStatus status, const RequestHeader& header);
-  uint64_t open_slot(bool is_fetch);
+  uint64_t open_slot(ApiKey key);
+  void note_answered(const Slot& slot);
+  void log_slow(const Slot& slot, base::Duration took);
   void answer_filled();
   void write(Reply& reply);
   void note_egress(size_t reply_bytes);
@@ -176,6 +197,7 @@ class Session final : public io::Handler, public broker::Session {
   size_t open_slots() const { return slots_.size() - first_; }
 
   std::shared_ptr<CoreShared> shared_;
+  RequestMetrics& metrics_;
   io::Connection* connection_ = nullptr;
   broker::SessionId id_;
   uint64_t next_token_ = 1;
@@ -216,6 +238,7 @@ broker::ReplyTo Call::when(Then then) const {
 inline broker::Broker& Call::broker() const { return session_->broker(); }
 inline const Config& Call::config() const { return session_->config(); }
 inline void Call::send(Reply reply) const { session_->fill(slot_, std::move(reply)); }
+inline bool Call::is_slow() const { return session_->age(slot_) >= session_->broker().slow_operation(); }
 inline void Call::close(std::string_view why) const { session_->close(why); }
 inline broker::ReplyTo Call::expect(std::shared_ptr<PendingCall> pending) const {
   return session_->expect(std::move(pending));
