@@ -7,15 +7,20 @@
 
 namespace polylog::base {
 
+// Aligned by hand: glibc before 2.38 finds no room for an aligned block in the gap that one of the same size left, and the
+// heap of a broker under load grows for good.
 Chunk* Chunk::allocate(size_t size_bytes) {
-  void* memory = std::aligned_alloc(64, (kHeaderBytes + size_bytes + 63) & ~size_t{63});
-  CHECK(memory != nullptr, "out of memory for a chunk");
-  return new (memory) Chunk(size_bytes);
+  constexpr size_t kAlignBytes = 64;
+  auto* block = static_cast<uint8_t*>(std::malloc(kAlignBytes + kHeaderBytes + size_bytes));
+  CHECK(block != nullptr, "out of memory for a chunk");
+  const size_t lead_bytes = -reinterpret_cast<uintptr_t>(block) % kAlignBytes;
+  return new (block + lead_bytes) Chunk(size_bytes, static_cast<uint32_t>(lead_bytes));
 }
 
 void Chunk::release() {
+  uint8_t* block = reinterpret_cast<uint8_t*>(this) - lead_bytes_;
   this->~Chunk();
-  std::free(this);
+  std::free(block);
 }
 
 Slice Slice::copy_of(View bytes) {

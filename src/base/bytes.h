@@ -45,9 +45,10 @@ class Chunk {
 
  private:
   static constexpr size_t kHeaderBytes = 64;  // keeps data() on a cache line
-  explicit Chunk(size_t size) : size_(size) {}
+  Chunk(size_t size, uint32_t lead_bytes) : lead_bytes_(lead_bytes), size_(size) {}
   void release();
   std::atomic<uint32_t> refs_{1};
+  uint32_t lead_bytes_;  // unused ones before this, in the block
   size_t size_;
 };
 

@@ -74,7 +74,7 @@ base::Result<> Node::open() {
       config_.storage.cells != 0 ? config_.storage.cells : static_cast<uint32_t>(cores_->size());
   TRY_ASSIGN(DataDir dir, DataDir::open(disk_, config_.data_dir, cells_wanted));
   dir_ = std::make_unique<DataDir>(std::move(dir));
-  encodings_.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
+  encodings_.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>(config_.amqp.message_bytes_max));
   encodings_.add(amqp::kEncodingTag, std::make_unique<amqp::AmqpEncoding>());
   for (size_t i = 0; i < cores_->size(); ++i) registries_.push_back(std::make_unique<base::Registry>());
   for (const auto& registry : registries_) registry_list_.push_back(registry.get());

@@ -16,7 +16,6 @@ constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what no
 constexpr size_t kAppendMutationBytesMax = 128;              // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;  // one to write to, one to lend to a checkpoint
-constexpr size_t kStaleTailEntriesMax = 4096;
 constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
 
 }  // namespace
@@ -100,12 +99,9 @@ base::Result<Cell::Appended> Cell::append(Partition& partition, const BatchInfo&
   appended.lsn = wal_->add_mutation({MutationType::kAppend, 1, payload.view()});
   count_live(m.pieces, +1);
   const size_t kept_bytes = whole.size();
-  const size_t bytes_before = partition.tail_bytes(), count_before = partition.tail_count();
+  const size_t bytes_before = partition.tail_bytes();
   partition.apply_append(m, appended.lsn, std::move(whole));
-  if (kept_bytes == 0) {  // a batch in pieces is not kept in RAM, nor is then what lies before it
-    tail_bytes_ -= bytes_before;
-    tail_count_ -= count_before;
-  }
+  if (kept_bytes == 0) tail_bytes_ -= bytes_before;  // a batch in pieces is not kept in RAM, nor what lies before it
   keep_in_tail(partition, appended.base_offset, kept_bytes);
   pending_.push_back({appended.lsn, &partition, partition.appended()});
   return appended;
@@ -190,7 +186,7 @@ Lsn Cell::trim(Partition& partition, Offset log_start) {
 // Applies a change that lets go of stored bytes, and counts them down.
 template <typename Change>
 void Cell::free_by(Partition& partition, Change change) {
-  const size_t bytes_before = partition.tail_bytes(), count_before = partition.tail_count();
+  const size_t bytes_before = partition.tail_bytes();
   const Partition::Freed freed = change();
   count_live(freed.pieces, -1);
   for (const SegmentRef& segment : freed.segments) {
@@ -198,7 +194,6 @@ void Cell::free_by(Partition& partition, Change change) {
     space_freed_ = true;
   }
   tail_bytes_ -= bytes_before - partition.tail_bytes();
-  tail_count_ -= count_before - partition.tail_count();
 }
 
 // --- what the packer moved
@@ -261,7 +256,6 @@ void Cell::forget(Partition& partition) {
     memory_only_bytes_ -= partition.stored_bytes();
   } else {
     tail_bytes_ -= partition.tail_bytes();
-    tail_count_ -= partition.tail_count();
   }
   std::erase_if(pending_, [&](const PendingCommit& p) { return p.partition == &partition; });
   std::erase_if(tail_order_, [&](const TailEntry& t) { return t.partition == &partition; });
@@ -272,18 +266,13 @@ void Cell::keep_in_tail(Partition& partition, Offset base_offset, size_t bytes) 
   tail_span_ += bytes;
   tail_order_.push_back({&partition, base_offset, tail_span_});
   tail_bytes_ += bytes;
-  ++tail_count_;
-  // By age, not by what is left: one small batch that stays keeps the whole chunk it lies in.
+  // By age, not by what is left: one small batch that stays keeps the whole chunk it lies in. So entries of trimmed batches
+  // go like the others, and are never more than those of an untrimmed tail would be.
   while (!tail_order_.empty() && tail_span_ - tail_order_.front().at > options_.tail_bytes_max) {
     const TailEntry oldest = tail_order_.front();
     tail_order_.pop_front();
-    const size_t freed = oldest.partition->evict_tail(oldest.base_offset);
-    tail_bytes_ -= freed;
-    if (freed > 0) --tail_count_;
+    tail_bytes_ -= oldest.partition->evict_tail(oldest.base_offset);  // nothing, if it was trimmed meanwhile
   }
-  // Entries of batches that were trimmed meanwhile must not pile up behind one that stays.
-  if (tail_order_.size() > 2 * tail_count_ + kStaleTailEntriesMax)
-    std::erase_if(tail_order_, [](const TailEntry& t) { return !t.partition->has_in_tail(t.base_offset); });
 }
 
 // --- committing

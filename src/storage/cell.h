@@ -227,7 +227,6 @@ class Cell final : private PackerHost {
   std::deque<TailEntry> tail_order_;
   size_t tail_bytes_ = 0;
   uint64_t tail_span_ = 0;  // bytes ever put into the tail
-  size_t tail_count_ = 0;
   size_t memory_only_bytes_ = 0;
   uint64_t disk_bytes_ = 0;  // the size of the file system, at open
   Lsn committed_lsn_;

@@ -37,6 +37,20 @@ TEST_CASE("interval_durability_commits_at_the_turn_end") {
   CHECK(kit.cell->committed_lsn() >= appended->lsn);
 }
 
+TEST_CASE("with_interval_durability_the_engine_is_told_when_the_disk_has_made_room") {
+  CellKit kit;
+  kit.durability = Durability::kInterval;
+  kit.undurable_bytes_max = 300 * kKiB;
+  kit.open();
+  for (int i = 0; i < 4; ++i) REQUIRE(kit.append(kA, test_batch(static_cast<uint64_t>(i), 100 * kKiB)));
+  CHECK(kit.engine->committed == kit.cell->appended_lsn());
+  CHECK(kit.cell->overloaded());
+  const int commits = kit.engine->commits;
+  kit.settle();
+  CHECK(!kit.cell->overloaded());
+  CHECK(kit.engine->commits > commits);  // though nothing new is committed
+}
+
 TEST_CASE("a_batch_without_records_or_bytes_is_refused") {
   CellKit kit;
   kit.open();
@@ -295,6 +309,25 @@ TEST_CASE("a_failed_sync_stops_the_cell_and_nothing_is_acked_after") {
   kit.idle();
   CHECK(kit.cell->committed_lsn() < lost->lsn);
   CHECK(kit.contents(kA) == std::vector<std::string>{"kept"});
+}
+
+TEST_CASE("a_failed_checkpoint_is_made_up_for") {
+  CellKit kit;
+  kit.open();
+  REQUIRE(kit.append(kA, "x"));
+  kit.idle();
+  const auto checkpoints = [&] {
+    const std::vector<std::string> names = *kit.disk.list("/cell");
+    return std::ranges::count_if(names, [](const std::string& name) {
+      return name.starts_with("checkpoint-") && !name.ends_with(".new");
+    });
+  };
+  kit.disk.fill_after(0);
+  CHECK(kit.checkpoint().error().code == ErrorCode::kDiskFull);
+  CHECK(checkpoints() == 0);
+  kit.disk.faults.capacity_bytes = UINT64_MAX;
+  kit.world.run_for(std::chrono::seconds(2));
+  CHECK(checkpoints() == 1);
 }
 
 TEST_CASE("a_checkpoint_under_way_when_the_cell_fails_is_answered") {

@@ -35,12 +35,16 @@ class IdleEngine final : public Engine {
   base::Result<> restore(const CheckpointObject&) override { return {}; }
   std::vector<std::string> object_names() const override { return {}; }
   bool snapshot(const std::string&, base::Writer&, CheckpointObject&) const override { return false; }
-  void on_commit(Lsn lsn) override { committed = lsn; }
+  void on_commit(Lsn lsn) override {
+    committed = lsn;
+    ++commits;
+  }
   void on_partition_commit(Partition&) override {}
   void on_cell_failed(const base::Error& error) override { failures.push_back(error); }
   void on_space_change(bool) override {}
 
   Lsn committed;
+  int commits = 0;  // how often it was told
   std::vector<base::Error> failures;
 };
 
@@ -59,6 +63,7 @@ struct CellKit {
             .wal_file_bytes = kFileBytes,
             .reserve_bytes = reserve_bytes,
             .tail_bytes_max = tail_bytes_max,
+            .undurable_bytes_max = undurable_bytes_max,
             .keep_files = keep_files,
             .durability = durability};
   }
@@ -131,6 +136,7 @@ struct CellKit {
   uint64_t reserve_bytes = 2 * kFileBytes;
   size_t tail_bytes_max = 64 * base::limits::kMiB;
   uint64_t keep_files = 4;
+  size_t undurable_bytes_max = 64 * base::limits::kMiB;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;
   std::unique_ptr<Cell> cell;

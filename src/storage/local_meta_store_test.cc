@@ -159,6 +159,24 @@ TEST_CASE("a_full_disk_refuses_and_writing_resumes_with_space") {
   CHECK(kit.store->get("c") == "3");
 }
 
+TEST_CASE("the_reserve_lets_a_change_through_on_a_full_disk_and_comes_back_with_space") {
+  Kit kit;
+  REQUIRE(kit.open());
+  const auto has_reserve = [&] { return kit.disk.open("/meta/meta.reserve", io::OpenMode::kRead).has_value(); };
+  REQUIRE(kit.put("a", "1"));
+  CHECK(has_reserve());
+  kit.disk.fill_after(0);
+  while (has_reserve()) REQUIRE(kit.put("b", std::string(1000, '2')));  // until the file has to grow
+  CHECK(kit.store->get("b"));
+  CHECK(kit.put("c", "3"));  // there is room now for some
+  kit.disk.faults.capacity_bytes = UINT64_MAX;
+  CHECK(kit.put("d", "4"));
+  CHECK(has_reserve());
+  kit.crash();
+  REQUIRE(kit.open());
+  CHECK(kit.store->get("b"));
+}
+
 TEST_CASE("after_a_failed_sync_nothing_is_accepted") {
   Kit kit;
   REQUIRE(kit.open());

@@ -88,11 +88,7 @@ class Partition {
   uint64_t batch_count() const { return batches_.size() + segment_batches_; }
   // Lets go of the RAM of the oldest cached batch if it is the one at `base_offset`; returns the bytes freed.
   size_t evict_tail(Offset base_offset);
-  bool has_in_tail(Offset base_offset) const {
-    return !tail_.empty() && batches_[batches_.size() - tail_.size()].base_offset <= base_offset;
-  }
   size_t tail_bytes() const { return tail_bytes_; }
-  size_t tail_count() const { return tail_.size(); }
 
   void save(base::Writer& out) const;
   static constexpr uint8_t kSavedVersion = 2;               // 1: without segments

@@ -147,6 +147,27 @@ TEST_CASE("a_full_disk_refuses_data_takes_mutations_and_resumes_when_space_retur
   CHECK(kit.contents(kA)->back() == "after");
 }
 
+TEST_CASE("data_never_takes_the_last_ready_file") {
+  CellKit kit;
+  kit.open();
+  REQUIRE(kit.append(kA, "first"));
+  kit.idle();
+  base::Result<Cell::Appended> appended;
+  for (int i = 0; i < 100; ++i) {  // faster than files can be made: the clock stands
+    appended = kit.append(kA, test_batch(static_cast<uint64_t>(i), 100 * kKiB));
+    if (!appended) break;
+  }
+  REQUIRE(!appended);
+  CHECK(appended.error().code == ErrorCode::kOverloaded);
+  const std::string payload(100 * kKiB, 'm');
+  for (int i = 0; i < 6; ++i)  // more than what is left of the current file
+    CHECK(kit.cell->log(MutationType::kFirstOfEngine, base::as_view(payload)) != Lsn(UINT64_MAX));
+  CHECK(!kit.cell->failed());
+  kit.cell->end_turn();
+  kit.settle();
+  CHECK(kit.cell->committed_lsn() == kit.cell->appended_lsn());
+}
+
 TEST_CASE("on_a_full_disk_deleting_gives_room_for_new_data") {
   CellKit kit;
   kit.open();

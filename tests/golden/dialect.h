@@ -29,6 +29,8 @@ class Listener {
   virtual ~Listener() = default;
   virtual void heard_client(base::View unit) = 0;
   virtual std::vector<Answer> take_answers(Bytes& bytes) = 0;  // complete ones, off the front
+  // Requests heard whose answers are still to come in kAnswersLane. 0 where answers cannot be counted by requests.
+  virtual size_t unanswered() const { return 0; }
 };
 
 class Dialect {

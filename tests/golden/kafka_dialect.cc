@@ -218,6 +218,8 @@ class KafkaListener final : public Listener {
     }
   }
 
+  size_t unanswered() const override { return asked_.size(); }
+
  private:
   static bool expects_answer(base::Reader in, const RequestHeader& header) {
     ProduceRequest request;

@@ -106,6 +106,7 @@ class Run {
       end.listener->heard_client(said);
       complete_bytes = bytes.size();
     }
+    const size_t answers_due = end.lanes[std::string(kAnswersLane)].ours.size() + answered_at_once(end);
     for (size_t i = cut_.event + 1; i < script_.steps.size(); ++i) {
       if (script_.steps[i].event->kind == Event::Kind::kFromBroker) expect(script_.steps[i]);
     }
@@ -114,6 +115,9 @@ class Run {
     end.link->give(bytes);
     world_.run_for(kSettle);
     collect_all();
+    wait_until([&] { return end.lanes[std::string(kAnswersLane)].ours.size() >= answers_due; });
+    if (end.lanes[std::string(kAnswersLane)].ours.size() < answers_due)
+      note(step.event->connection, "polylog does not answer a whole request before the cut");
     if (complete_bytes == 0 && !was_closed && end.link->is_closed())
       note(step.event->connection, "polylog closed the connection");
     refuse_more_than_recorded();
@@ -122,6 +126,19 @@ class Run {
     }
     world_.run_for(kSettle);
     probe();
+  }
+
+  // Of the whole requests that wait for an answer, those that the recorded broker answered before anybody said more: what
+  // comes later may be an answer to what was said later, e.g. to a fetch that waits.
+  size_t answered_at_once(const End& end) const {
+    size_t answers = 0;
+    for (size_t i = cut_.event + 1; i < script_.steps.size(); ++i) {
+      const Script::Step& step = script_.steps[i];
+      if (step.event->kind == Event::Kind::kToBroker) break;
+      if (step.event->kind != Event::Kind::kFromBroker || &ends_[step.event->connection] != &end) continue;
+      answers += static_cast<size_t>(std::ranges::count(step.answers, kAnswersLane, &Answer::lane));
+    }
+    return std::min(answers, end.listener->unanswered());
   }
 
   void probe() {
@@ -194,12 +211,17 @@ class Run {
     return true;
   }
 
-  void wait_for_answers() {
+  template <typename Done>
+  void wait_until(Done done) {
     const base::MonoTime until = world_.now() + kPatience;
-    for (auto tick = kTickMin; !has_all_answers() && world_.now() < until; tick = std::min(2 * tick, kTickMax)) {
+    for (auto tick = kTickMin; !done() && world_.now() < until; tick = std::min(2 * tick, kTickMax)) {
       world_.run_for(tick);
       collect_all();
     }
+  }
+
+  void wait_for_answers() {
+    wait_until([this] { return has_all_answers(); });
     std::string missing;
     if (has_all_answers(&missing)) return;
     outcome_.problems.push_back(missing);

@@ -260,12 +260,14 @@ def test_compression_bombs_are_taken_apart_within_bounds(codec):
             connection = amqp(broker, blocked_connection_timeout=5)
             channel = connection.channel()
             channel.basic_qos(prefetch_count=1)
-            channel.basic_consume("plain", lambda *_: None, arguments={"x-stream-offset": "first"})
-            with contextlib.suppress(pika.exceptions.AMQPError):  # larger than any AMQP message may be
-                connection.process_data_events(time_limit=3)
-                connection.close()
-        for _ in range(3):
-            read_as_stream()
+            with pytest.raises(pika.exceptions.ChannelClosedByBroker) as closed:
+                channel.basic_consume("plain", lambda *_: None, arguments={"x-stream-offset": "first"})
+                deadline = time.monotonic() + 20
+                while time.monotonic() < deadline:
+                    channel.basic_qos(prefetch_count=1)  # pika tells of the close to who waits for an answer
+            assert closed.value.reply_code == 406 and "longer than what is converted" in closed.value.reply_text
+            connection.close()
+        in_threads([read_as_stream] * 4)
         with Wire(broker, 60) as wire:
             assert wire.produce("plain", batch(b"others go on"))[0] == NONE
 

@@ -123,11 +123,31 @@ Result<> SimFile::sync_data() {
     for (auto& change : unsynced) change.abandoned = true;
     return fail("injected sync error");
   }
-  for (const auto& change : unsynced) {
-    if (!change.abandoned) SimDisk::apply(inode_->synced, change);
+  for (size_t i = 0; i < unsynced.size(); ++i) {
+    if (unsynced[i].abandoned) continue;
+    SimDisk::apply(inode_->synced, unsynced[i]);
+    SimDisk::supersede({unsynced.begin(), unsynced.begin() + static_cast<ptrdiff_t>(i)}, unsynced[i]);
   }
-  std::erase_if(unsynced, [](const auto& change) { return !change.abandoned; });
+  std::erase_if(unsynced, [](const auto& change) {
+    return !change.abandoned || (!change.is_truncate && change.bytes.empty());
+  });
   return {};
+}
+
+// What was abandoned may still reach the disk, but not on top of what was synced after it: there it is made the same.
+void SimDisk::supersede(std::span<Change> abandoned, const Change& synced) {
+  const uint64_t synced_end = synced.offset + synced.bytes.size();
+  for (Change& older : abandoned) {
+    if (older.is_truncate) {
+      older.offset = synced.is_truncate ? synced.offset : std::max(older.offset, synced_end);
+    } else if (synced.is_truncate) {
+      older.bytes.resize(std::min<uint64_t>(older.bytes.size(), synced.offset - std::min(synced.offset, older.offset)));
+    } else {
+      const uint64_t end = std::min(older.offset + older.bytes.size(), synced_end);
+      for (uint64_t at = std::max(older.offset, synced.offset); at < end; ++at)
+        older.bytes[at - older.offset] = synced.bytes[at - synced.offset];
+    }
+  }
 }
 
 Result<> SimFile::fill_with_zeros(uint64_t size) {

@@ -8,7 +8,8 @@
 //   truncate     survives as a prefix of the file's truncates, unless synced
 //   full disk    capacity_bytes: kDiskFull, now and then after writing a part
 //   errors       read, write and sync fail with kIo by chance. A failed write may have written a part. After a failed
-//                sync the bytes it was for are never synced again, though reads still show them: as Linux does
+//                sync the bytes it was for are never synced again, though reads still show them: as Linux does. What is
+//                written to their place afterwards, and synced, stays
 //   short read   a read by chance ends early (kIo), though the file is long enough
 //   bit rot      flip_bit(): what is stored changes, synced or not
 //   sync_ignored sync_data() and sync_directory() report success and do nothing: a planted bug that tests must find
@@ -21,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -91,6 +93,7 @@ class SimDisk final : public Disk {
 
   static void apply(Names& names, const NameChange& change);
   static void apply(std::vector<uint8_t>& image, const Change& change);
+  static void supersede(std::span<Change> abandoned, const Change& synced);
   void change_names(NameChange change);
   bool has_room_for(const Inode& inode, uint64_t end) const;
   void crash_names(Random& random);

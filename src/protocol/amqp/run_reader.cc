@@ -37,23 +37,23 @@ bool for_each_record(const broker::EncodingRegistry& encodings, const broker::De
   return encoding->to_hub(run.batch.view(), base, show).has_value();
 }
 
-bool for_each_record(const broker::EncodingRegistry& encodings, const broker::ReadBatch& batch, base::Offset from,
-                     std::string_view name, const StreamVisit& visit) {
+base::Result<> for_each_record(const broker::EncodingRegistry& encodings, const broker::ReadBatch& batch,
+                               base::Offset from, std::string_view name, const StreamVisit& visit) {
   if (batch.encoding == kEncodingTag) {
     const BatchView view(batch.bytes.view());
     const auto first = static_cast<uint32_t>(std::max<int64_t>(0, (from - batch.base_offset).value));
     for (uint32_t i = first; i < view.count(); ++i) {
       if (!visit(batch.base_offset + OffsetCount(i), view.record(i), batch.bytes)) break;
     }
-    return true;
+    return {};
   }
   const broker::Encoding* encoding = encodings.find(batch.encoding);
-  if (encoding == nullptr) return false;
+  if (encoding == nullptr) return base::fail(base::ErrorCode::kCorrupt, "an unknown encoding");
   bool wanted = true;
   const auto show = [&](base::Offset offset, broker::HubMessage message) {
     if (wanted && offset >= from) wanted = show_converted(message, name, offset, visit);
   };
-  return encoding->to_hub(batch.bytes.view(), batch.base_offset, show).has_value();
+  return encoding->to_hub(batch.bytes.view(), batch.base_offset, show);
 }
 
 uint64_t window_bytes_of(const broker::DeliveryRun& run) {

@@ -53,11 +53,7 @@ void StreamConsumer::pump() {
   if (!started_ || pumping_) return;
   pumping_ = true;
   while (batch_ < batches_.size() && may_send()) {
-    if (!send_batch(batches_[batch_])) {
-      channel_.raise({ReplyCode::kInternalError, fmt::format("cannot deliver offset {} of {}", next_.value,
-                                                             describe_queue(consumer_.queue_name, "/"))});
-      return;
-    }
+    if (Outcome outcome = send_batch(batches_[batch_]); !outcome) return channel_.raise(outcome.error());
   }
   pumping_ = false;
   if (channel_.session().output_is_long()) channel_.session().tell_output_room();
@@ -97,10 +93,10 @@ void StreamConsumer::on_readable() {
 }
 
 // Sends as much of the batch as there is credit for.
-bool StreamConsumer::send_batch(const broker::ReadBatch& batch) {
+Outcome StreamConsumer::send_batch(const broker::ReadBatch& batch) {
   const base::Offset end = batch.base_offset + base::OffsetCount(batch.count);
   bool fits = true, ended = true;
-  const bool readable =
+  const base::Result<> readable =
       for_each_record(channel_.session().broker().encodings(), batch, next_, consumer_.queue_name,
                       [&](base::Offset offset, const RecordView& record, const base::Slice& owner) {
                         if (credit_ == 0) return ended = false;
@@ -109,12 +105,16 @@ bool StreamConsumer::send_batch(const broker::ReadBatch& batch) {
                         --credit_;
                         return fits = channel_.consumers().deliver_from_stream(consumer_, offset, record, owner);
                       });
-  if (!readable || !fits) return false;
+  const auto object = [&] {
+    return fmt::format("offset {} of {}", next_.value, describe_queue(consumer_.queue_name, "/"));
+  };
+  if (!readable && ended) return std::unexpected(to_fault(readable.error(), object()));
+  if (!fits) return refuse(ReplyCode::kInternalError, object() + ": its head does not fit a frame");
   if (ended) {
     next_ = std::max(next_, end);
     ++batch_;
   }
-  return true;
+  return {};
 }
 
 void StreamConsumer::stop() {

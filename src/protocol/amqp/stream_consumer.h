@@ -41,7 +41,7 @@ class StreamConsumer {
 
  private:
   void read();
-  bool send_batch(const broker::ReadBatch& batch);
+  Outcome send_batch(const broker::ReadBatch& batch);
   bool may_send() const;
 
   Channel& channel_;

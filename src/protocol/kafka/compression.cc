@@ -18,6 +18,7 @@ constexpr size_t kGrowBytesMin = 4096;
 constexpr std::array<uint8_t, 8> kXerialMagic{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 constexpr size_t kXerialVersionsBytes = 8;
 
+constexpr size_t kPieceBytes = 256 * base::limits::kKiB;
 constexpr size_t kReserveAllFromBytes = 1024 * 1024;
 
 // The output of a streaming library: grows by doubling, up to the cap. From a megabyte on it reserves the cap at once: that
@@ -45,6 +46,34 @@ class Output {
   size_t used_ = 0;
 };
 
+// The output as a row of pieces, each given away when it is full; the same face as Output's.
+class Pieces {
+ public:
+  Pieces(const TakePiece& take, size_t bytes_max) : take_(take), bytes_left_(bytes_max) { piece_.resize(kPieceBytes); }
+  base::MutView room() { return base::MutView(piece_).first(piece_bytes_max()).subspan(used_); }
+  void used(size_t bytes) { used_ += bytes; }
+  bool is_full() const { return used_ == piece_bytes_max(); }
+  bool grow() {
+    give();
+    return !stopped_ && bytes_left_ > 0;
+  }
+  void finish() { give(); }
+  bool stopped() const { return stopped_; }
+
+ private:
+  size_t piece_bytes_max() const { return stopped_ ? 0 : std::min(piece_.size(), bytes_left_); }
+  void give() {
+    if (used_ > 0 && !stopped_) stopped_ = !take_(base::View(piece_).first(used_));
+    bytes_left_ -= std::exchange(used_, 0);
+  }
+
+  const TakePiece& take_;
+  std::vector<uint8_t> piece_;
+  size_t bytes_left_;
+  size_t used_ = 0;
+  bool stopped_ = false;
+};
+
 // Runs `step(input, room) -> how far it got` until the input is used up and the stream says that it is complete.
 // A step that neither takes nor gives anything while there is room will never get further.
 struct Progress {
@@ -53,8 +82,8 @@ struct Progress {
   bool failed = false;
   bool complete = false;  // at the end of a member or frame
 };
-template <typename Step>
-UnpackStatus run(base::View packed, Output& out, Step step) {
+template <typename Out, typename Step>
+UnpackStatus run(base::View packed, Out& out, Step step) {
   while (true) {
     if (out.is_full() && !out.grow()) {
       // Exactly at the cap: the end of the stream may still be to come, but no more output.
@@ -76,7 +105,8 @@ UnpackStatus run(base::View packed, Output& out, Step step) {
   }
 }
 
-UnpackStatus unpack_gzip(base::View packed, Output& out) {
+template <typename Out>
+UnpackStatus unpack_gzip(base::View packed, Out& out) {
   z_stream stream{};
   if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK) return UnpackStatus::kCorrupt;  // + 16: gzip, not zlib
   const std::unique_ptr<z_stream, int (*)(z_stream*)> closer(&stream, inflateEnd);
@@ -94,7 +124,8 @@ UnpackStatus unpack_gzip(base::View packed, Output& out) {
   });
 }
 
-UnpackStatus unpack_lz4(base::View packed, Output& out) {
+template <typename Out>
+UnpackStatus unpack_lz4(base::View packed, Out& out) {
   LZ4F_dctx* context = nullptr;
   if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION))) return UnpackStatus::kCorrupt;
   const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> closer(context, LZ4F_freeDecompressionContext);
@@ -107,7 +138,8 @@ UnpackStatus unpack_lz4(base::View packed, Output& out) {
   });
 }
 
-UnpackStatus unpack_zstd(base::View packed, Output& out) {
+template <typename Out>
+UnpackStatus unpack_zstd(base::View packed, Out& out) {
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
   if (context == nullptr) return UnpackStatus::kCorrupt;
   ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, limits::kZstdWindowLogMax);
@@ -132,20 +164,37 @@ UnpackStatus append_raw_snappy(base::View packed, std::vector<uint8_t>& out, siz
   return sound ? UnpackStatus::kOk : UnpackStatus::kCorrupt;
 }
 
-UnpackStatus unpack_snappy(base::View packed, std::vector<uint8_t>& out, size_t out_bytes_max) {
-  out.clear();
+// Calls `each(raw block)` until it does not return kOk.
+template <typename Each>
+UnpackStatus for_each_snappy_block(base::View packed, Each each) {
   const bool framed =
       packed.size() >= kXerialMagic.size() && std::equal(kXerialMagic.begin(), kXerialMagic.end(), packed.begin());
-  if (!framed) return append_raw_snappy(packed, out, out_bytes_max);
+  if (!framed) return each(packed);
   base::Reader in(packed.subspan(kXerialMagic.size()));
   in.skip(kXerialVersionsBytes);
   while (in.ok() && !in.at_end()) {
     const base::View block = in.bytes(in.u32be());
     if (!in.ok()) break;
-    const UnpackStatus status = append_raw_snappy(block, out, out_bytes_max);
+    const UnpackStatus status = each(block);
     if (status != UnpackStatus::kOk) return status;
   }
   return in.ok() ? UnpackStatus::kOk : UnpackStatus::kCorrupt;
+}
+
+UnpackStatus unpack_snappy(base::View packed, std::vector<uint8_t>& out, size_t out_bytes_max) {
+  out.clear();
+  return for_each_snappy_block(packed, [&](base::View block) { return append_raw_snappy(block, out, out_bytes_max); });
+}
+
+UnpackStatus pour_snappy(base::View packed, size_t out_bytes_max, const TakePiece& take) {
+  std::vector<uint8_t> out;
+  return for_each_snappy_block(packed, [&](base::View block) {
+    out.clear();
+    const UnpackStatus status = append_raw_snappy(block, out, out_bytes_max);
+    if (status != UnpackStatus::kOk) return status;
+    out_bytes_max -= out.size();
+    return take(out) ? UnpackStatus::kOk : UnpackStatus::kStopped;
+  });
 }
 
 UnpackStatus unpack_none(base::View packed, std::vector<uint8_t>& out, size_t out_bytes_max) {
@@ -162,15 +211,36 @@ UnpackStatus stream(Unpacker unpacker, base::View packed, std::vector<uint8_t>& 
   return status;
 }
 
+template <typename Unpacker>
+UnpackStatus pour(Unpacker unpacker, base::View packed, size_t out_bytes_max, const TakePiece& take) {
+  Pieces pieces(take, out_bytes_max);
+  const UnpackStatus status = unpacker(packed, pieces);
+  if (status == UnpackStatus::kOk) pieces.finish();
+  return pieces.stopped() ? UnpackStatus::kStopped : status;
+}
+
 }  // namespace
 
 UnpackStatus unpack(Compression compression, base::View packed, std::vector<uint8_t>& out, size_t out_bytes_max) {
   switch (compression) {
     case Compression::kNone: return unpack_none(packed, out, out_bytes_max);
-    case Compression::kGzip: return stream(unpack_gzip, packed, out, out_bytes_max);
+    case Compression::kGzip: return stream(unpack_gzip<Output>, packed, out, out_bytes_max);
     case Compression::kSnappy: return unpack_snappy(packed, out, out_bytes_max);
-    case Compression::kLz4: return stream(unpack_lz4, packed, out, out_bytes_max);
-    case Compression::kZstd: return stream(unpack_zstd, packed, out, out_bytes_max);
+    case Compression::kLz4: return stream(unpack_lz4<Output>, packed, out, out_bytes_max);
+    case Compression::kZstd: return stream(unpack_zstd<Output>, packed, out, out_bytes_max);
+  }
+  return UnpackStatus::kCorrupt;
+}
+
+UnpackStatus unpack_in_pieces(Compression compression, base::View packed, const TakePiece& take, size_t out_bytes_max) {
+  switch (compression) {
+    case Compression::kNone:
+      if (packed.size() > out_bytes_max) return UnpackStatus::kTooLarge;
+      return take(packed) ? UnpackStatus::kOk : UnpackStatus::kStopped;
+    case Compression::kGzip: return pour(unpack_gzip<Pieces>, packed, out_bytes_max, take);
+    case Compression::kSnappy: return pour_snappy(packed, out_bytes_max, take);
+    case Compression::kLz4: return pour(unpack_lz4<Pieces>, packed, out_bytes_max, take);
+    case Compression::kZstd: return pour(unpack_zstd<Pieces>, packed, out_bytes_max, take);
   }
   return UnpackStatus::kCorrupt;
 }

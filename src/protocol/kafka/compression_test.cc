@@ -107,6 +107,29 @@ TEST_CASE("the_cap_on_output_holds_at_the_limit_and_one_past_it") {
   }
 }
 
+TEST_CASE("pieces_make_up_the_whole_and_end_at_the_cap_or_when_nobody_wants_more") {
+  for (const Packer& packer : kPackers) {
+    CAPTURE(packer.name);
+    for (const size_t size : {size_t{1}, size_t{262'144}, size_t{262'145}, size_t{1'000'000}}) {
+      const Bytes plain = sample(size), packed = packer.pack(plain);
+      Bytes out;
+      const TakePiece take = [&](base::View piece) {
+        out.insert(out.end(), piece.begin(), piece.end());
+        return true;
+      };
+      CHECK(unpack_in_pieces(packer.compression, packed, take, size) == UnpackStatus::kOk);
+      CHECK(out == plain);
+      CHECK(unpack_in_pieces(packer.compression, packed, take, size - 1) == UnpackStatus::kTooLarge);
+      int pieces = 0;
+      const TakePiece one = [&](base::View) { return ++pieces < 1; };
+      CHECK(unpack_in_pieces(packer.compression, packed, one) == UnpackStatus::kStopped);
+      CHECK(pieces == 1);
+      const base::View cut = base::View(packed).first(packed.size() - 1);
+      CHECK(unpack_in_pieces(packer.compression, cut, take) == UnpackStatus::kCorrupt);
+    }
+  }
+}
+
 TEST_CASE("a_bomb_fails_without_taking_its_size_in_memory") {
   const Bytes zeros(32 * base::limits::kMiB);
   for (const Packer& packer : kPackers) {

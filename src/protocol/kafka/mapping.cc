@@ -5,6 +5,8 @@
 #include <deque>
 #include <string>
 
+#include "protocol/kafka/record_stream.h"
+
 namespace polylog::kafka {
 namespace {
 
@@ -113,14 +115,10 @@ base::Result<> RecordBatchEncoding::to_hub(base::View batch, base::Offset base, 
   if (!header) return base::fail(base::ErrorCode::kCorrupt, "a stored record batch has a bad header");
   if (header->is_control()) return {};
   header->base_offset = base.value;
-  std::vector<uint8_t> scratch;
-  const auto records = unpack_records(*header, batch, scratch);
-  if (!records) return base::fail(base::ErrorCode::kCorrupt, "the records of a batch cannot be unpacked");
-  RecordWalker walker(*header, *records);
-  for (RecordView record; walker.next(record);) visit(base::Offset(record.offset), hub_message(record));
-  if (!walker.is_complete())
-    return base::fail(base::ErrorCode::kCorrupt, "the records do not match their batch header");
-  return {};
+  return for_each_record(*header, batch, record_bytes_max_, [&](const RecordView& record) {
+    visit(base::Offset(record.offset), hub_message(record));
+    return true;
+  });
 }
 
 void HubBatches::add(base::Offset offset, const HubMessage& message) {
@@ -159,13 +157,12 @@ std::optional<TimedOffset> find_by_time(const broker::EncodingRegistry& encoding
   }
   const auto header = read_batch_header(batch.bytes.view());
   if (!header) return std::nullopt;
-  std::vector<uint8_t> scratch;
-  const auto records = unpack_records(*header, batch.bytes.view(), scratch);
-  if (!records) return std::nullopt;
-  RecordWalker walker(*header, *records);
-  for (RecordView record; !found && walker.next(record);) {
-    consider(base::Offset(record.offset), {record.timestamp_ms});
-  }
+  const auto walked =
+      for_each_record(*header, batch.bytes.view(), limits::kDecompressedBytesMax, [&](const RecordView& record) {
+        consider(base::Offset(record.offset), {record.timestamp_ms});
+        return !found;
+      });
+  if (!walked) return std::nullopt;
   return found;
 }
 

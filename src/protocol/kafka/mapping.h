@@ -39,8 +39,15 @@ inline constexpr uint8_t kEncodingTag = 1;  // stored with every batch: never ch
 
 class RecordBatchEncoding final : public broker::Encoding {
  public:
+  // A record longer than `record_bytes_max` is not converted: to_hub() ends with kTooLarge, so that what a conversion holds
+  // in memory is bounded. Many may run for one small batch that unpacks to much.
+  explicit RecordBatchEncoding(size_t record_bytes_max = limits::kDecompressedBytesMax)
+      : record_bytes_max_(record_bytes_max) {}
   void place(base::MutView head, base::Offset base, base::Epoch epoch) const override;
   base::Result<> to_hub(base::View batch, base::Offset base, const Visit& visit) const override;
+
+ private:
+  const size_t record_bytes_max_;
 };
 
 // Builds record batches from hub messages: one batch for each run of consecutive offsets.

@@ -185,18 +185,24 @@ std::expected<BatchHeader, BatchError> validate_batch(base::View bytes, const Ba
   return *header;
 }
 
+std::optional<base::View> packed_records(const BatchHeader& header, base::View batch) {
+  if (batch.size() < header.size_bytes()) return std::nullopt;
+  return batch.first(header.size_bytes()).subspan(kRecordsAt);
+}
+
 std::expected<base::View, ErrorCode> unpack_records(const BatchHeader& header, base::View batch,
                                                     std::vector<uint8_t>& scratch) {
-  if (batch.size() < header.size_bytes()) return std::unexpected(ErrorCode::kCorruptMessage);
-  const base::View packed = batch.first(header.size_bytes()).subspan(kRecordsAt);
-  if (!header.is_compressed()) return packed;
+  const auto packed = packed_records(header, batch);
+  if (!packed) return std::unexpected(ErrorCode::kCorruptMessage);
+  if (!header.is_compressed()) return *packed;
   if (header.codec() > static_cast<uint8_t>(Compression::kZstd)) {
     return std::unexpected(ErrorCode::kUnsupportedCompressionType);
   }
-  switch (unpack(static_cast<Compression>(header.codec()), packed, scratch)) {
+  switch (unpack(static_cast<Compression>(header.codec()), *packed, scratch)) {
     case UnpackStatus::kOk: return scratch;
     case UnpackStatus::kCorrupt: return std::unexpected(ErrorCode::kCorruptMessage);
     case UnpackStatus::kTooLarge: return std::unexpected(ErrorCode::kMessageTooLarge);
+    case UnpackStatus::kStopped: break;
   }
   return std::unexpected(ErrorCode::kUnknownServerError);
 }

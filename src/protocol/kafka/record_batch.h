@@ -118,6 +118,9 @@ struct RecordView {
   int32_t header_count = 0;
 };
 
+// The batch's records as they are stored, compressed or not. Nothing if the batch is shorter than it says.
+std::optional<base::View> packed_records(const BatchHeader& header, base::View batch);
+
 // The batch's records, unpacked into `scratch` if they are compressed; the view lies in one or the other.
 // kUnsupportedCompressionType: an unknown codec; kCorruptMessage: damage; kMessageTooLarge: more than
 // limits::kDecompressedBytesMax.
@@ -129,7 +132,8 @@ class RecordWalker {
  public:
   RecordWalker(const BatchHeader& header, base::View records) : header_(header), in_(records) {}
   bool next(RecordView& record);  // false after the last one, and on damage: see is_complete()
-  bool is_complete() const { return in_.ok() && in_.at_end() && index_ == header_.record_count; }
+  bool is_at_end() const { return in_.ok() && in_.at_end(); }
+  bool is_complete() const { return is_at_end() && index_ == header_.record_count; }
   int32_t index() const { return index_; }  // how many have been read
 
  private:
