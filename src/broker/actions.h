@@ -100,6 +100,28 @@ struct TrimDone {
   base::Result<Offset> log_start;
 };
 
+// What partitions hold, for those who look after the broker.
+struct PartitionStatsRequest {
+  std::vector<base::PartitionKey> partitions;
+};
+struct PartitionStatsDone {
+  struct Item {
+    std::optional<base::ErrorCode> error;  // kNotFound, kIo: the cell is closed
+    uint64_t size_bytes = 0;               // of the batches, as they are stored
+    uint64_t batches = 0;
+    Offset start, committed;
+  };
+  std::vector<Item> items;  // as asked
+};
+
+// How the cell itself fares; answered at once, by a closed cell as well.
+struct CellStatsRequest {};
+struct CellStatsDone {
+  base::Epoch epoch;  // 0: closed
+  bool failed = false, disk_full = false, pressured = false;
+  uint64_t partitions = 0, tail_bytes = 0, wal_bytes_written = 0;
+};
+
 // --- queues (work-queue partitions: appended to with AppendRequest, read by subscription)
 
 inline constexpr uint32_t kUnlimited = UINT32_MAX;
@@ -174,12 +196,22 @@ struct QueueStatsDone {
   uint32_t ready = 0, open = 0, consumers = 0;
 };
 
+// Which entries a consumer could get now; takes none. Their bytes are read with a ReadRequest, which may find them gone.
+struct PeekRequest {
+  base::PartitionKey queue;
+  uint32_t count_max = 0;
+};
+struct PeekDone {
+  base::Result<> result;                         // kNotFound, kIo
+  std::vector<std::pair<Offset, Offset>> ready;  // first, last; ascending; count_max entries together
+};
+
 // --- groups: broker/groups/requests.h, in the cell Broker::cell_of_group() names
 
 using CellRequest =
     std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,
                  AttachRequest, DetachRequest, CreditRequest, PoolRequest, SettleRequest, AcquireRequest, PurgeRequest,
-                 QueueStatsRequest, GroupRequest>;
+                 QueueStatsRequest, GroupRequest, PartitionStatsRequest, CellStatsRequest, PeekRequest>;
 
 // --- catalog
 
@@ -213,7 +245,7 @@ struct WriterIdDone {
 
 using ActionBody = std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, AttachDone,
                                 DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone, QueueStatsDone,
-                                GroupReply, CatalogDone, WriterIdDone>;
+                                GroupReply, CatalogDone, WriterIdDone, PartitionStatsDone, CellStatsDone, PeekDone>;
 struct Action {
   ReplyTo to;
   ActionBody body;

@@ -137,6 +137,35 @@ void CellEngine::on(ReplyTo from, FindEpochRequest& request) {
   broker_.emit({from, std::move(done)});
 }
 
+void CellEngine::on(ReplyTo from, PartitionStatsRequest& request) {
+  PartitionStatsDone done;
+  for (const base::PartitionKey& key : request.partitions) {
+    const Partition* partition = cell_.find(key);
+    if (partition == nullptr) {
+      done.items.push_back({.error = base::ErrorCode::kNotFound});
+    } else {
+      done.items.push_back({.error = {},
+                            .size_bytes = partition->stored_bytes(),
+                            .batches = partition->batch_count(),
+                            .start = partition->start(),
+                            .committed = partition->committed()});
+    }
+  }
+  broker_.emit({from, std::move(done)});
+}
+
+CellStatsDone CellEngine::cell_stats() const {
+  return {.epoch = cell_.epoch(),
+          .failed = failed(),
+          .disk_full = cell_.disk_full(),
+          .pressured = pressured_,
+          .partitions = cell_.partition_count(),
+          .tail_bytes = cell_.tail_bytes(),
+          .wal_bytes_written = cell_.wal().written_bytes()};
+}
+
+void CellEngine::on(ReplyTo from, CellStatsRequest&) { broker_.emit({from, cell_stats()}); }
+
 void CellEngine::on(ReplyTo from, TrimRequest& request) {
   Partition* partition = cell_.find(request.partition);
   if (partition == nullptr) return reply(from, TrimDone{no_such_partition()}, kCommittedAlready);
