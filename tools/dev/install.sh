@@ -7,9 +7,9 @@ cd "$(dirname "$0")/../.."
 build_packages=(
   clang-19 clang-format-19 clang-tidy-19 lld-19 llvm-19 libclang-rt-19-dev cmake ninja-build ccache python3
   libboost1.81-dev libcli11-dev libtomlplusplus-dev doctest-dev libfmt-dev libisal-dev libssl-dev
-  libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev librdkafka-dev
+  libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev librdkafka-dev libsimdjson-dev
 )
-test_packages=(kcat python3-venv procps)
+test_packages=(kcat python3-venv procps groff-base)
 python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2)
 node_packages=(kafkajs@2.2.4 amqplib@0.10.8)
 
