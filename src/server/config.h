@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,9 @@ struct Config {
     uint16_t channel_max = 2'047;
     uint32_t message_bytes_max = 16 * base::limits::kMiB;
   } amqp = {};
+
+  // Where a setting's value came from, by key: "file polylog.toml", "--set", "--cores". Not there: it is the default.
+  std::map<std::string, std::string, std::less<>> sources = {};
 };
 
 inline constexpr uint64_t kMemoryBytesMin = 64 * base::limits::kMiB;

@@ -9,6 +9,7 @@
 #include "protocol/amqp/mapping.h"
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/session.h"
+#include "server/counted_handler.h"
 
 namespace polylog::server {
 namespace {
@@ -134,11 +135,33 @@ base::Result<> Node::open_catalog() {
 
 io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
   switch (protocol) {
-    case Protocol::kKafka: return [this, &broker] { return kafka::make_session(broker, kafka_); };
-    case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
-    case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker.loop(), admin_); };
+    case Protocol::kKafka:
+      return [this, &broker] { return counted(open_[0], kafka::make_session(broker, kafka_)); };
+    case Protocol::kAmqp: return [this, &broker] { return counted(open_[1], amqp::make_session(broker, amqp_)); };
+    case Protocol::kAdmin: return [this, &broker] { return counted(open_[2], make_admin_session(broker, admin_)); };
   }
   return {};
+}
+
+void Node::fill_admin() {
+  admin_.config = config_;
+  admin_.kafka = kafka_;
+  admin_.listeners = bound_;
+  admin_.cluster_id = dir_->cluster_id();
+  admin_.core_of_cell = core_of_cell_;
+  admin_.started = cores_->core(0).wall_now();
+  admin_.disk_space = [this] { return disk_.space(config_.data_dir); };
+  admin_.connections = [this] {
+    std::map<std::string, int64_t> open;
+    for (size_t i = 0; i < open_.size(); ++i) open[std::string(kProtocolNames[i])] = open_[i].load();
+    return open;
+  };
+  std::string listen;
+  for (const ProtocolAddress& address : bound_) listen += (listen.empty() ? "" : ",") + to_text(address);
+  admin_.found = {{"listen", listen},
+                  {"cores", std::to_string(cores_->size())},
+                  {"storage.cells", std::to_string(dir_->cells())},
+                  {"memory_bytes_max", std::to_string(memory_bytes_max_of(config_, machine_memory_bytes()))}};
 }
 
 base::Result<> Node::listen_all() {
@@ -177,6 +200,7 @@ base::Result<> Node::listen_all() {
   amqp_.frame_max = config_.amqp.frame_bytes_max;
   amqp_.channel_max = config_.amqp.channel_max;
   amqp_.message_bytes_max = config_.amqp.message_bytes_max;
+  fill_admin();
   admin_.ready = true;
   return {};
 }

@@ -2,6 +2,7 @@
 // loop runs and destroyed after all have stopped; in between each part is touched by its own core only.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@
 #include "io/posix_disk.h"
 #include "protocol/amqp/connection.h"
 #include "protocol/kafka/config.h"
-#include "server/admin.h"
+#include "server/admin/admin.h"
 #include "server/config.h"
 #include "server/data_dir.h"
 #include "storage/cell.h"
@@ -43,6 +44,7 @@ class Node {
   base::Result<> listen_all();
   storage::Cell::Options cell_options(base::CellId id, const io::Disk::Space& space);
   io::HandlerFactory factory_for(Protocol protocol, broker::Broker& broker);
+  void fill_admin();
   void drain_core(size_t core);
   void cell_drained();
 
@@ -63,6 +65,7 @@ class Node {
   std::vector<broker::Broker*> broker_list_;
   std::vector<ProtocolAddress> bound_;                             // as configured, with real ports
   std::vector<std::vector<std::unique_ptr<io::Listener>>> listeners_;  // by core
+  std::array<std::atomic<int64_t>, kProtocolNames.size()> open_{};  // connections, by protocol
   std::atomic<size_t> cells_to_drain_{0};
   std::atomic<bool> draining_{false};
 };
