@@ -10,7 +10,7 @@ build_packages=(
   libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev librdkafka-dev libsimdjson-dev
 )
 test_packages=(kcat python3-venv procps groff-base)
-python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2)
+python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2 jsonschema==4.23.0 PyYAML==6.0.2)
 node_packages=(kafkajs@2.2.4 amqplib@0.10.8)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

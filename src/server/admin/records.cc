@@ -154,9 +154,9 @@ Task<Response> produce_records(Call& call) {
   ADMIN_TRY(const http::Json body, call.body({"partition", "records"}));
   ADMIN_TRY(const Batch batch, batch_of(*stream, body));
   ADMIN_TRY(auto request, append_of(call, *stream, batch));
-  if (call.broker().under_pressure()) {
-    co_return refuse(503, "unavailable", "the broker holds producers back; try again soon");
-  }
+  // Pressure of any other kind passes: the append waits in its cell, within the bounds there.
+  if (call.broker().disk_full())
+    co_return refuse(503, "disk_full", "the disk is full; nothing is taken until it is not");
   Answers<broker::AppendDone> appended(call.engine);
   appended.ask(stream->partitions[batch.partition], std::move(request));
   const broker::AppendDone done = (co_await appended)[0];
