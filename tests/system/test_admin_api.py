@@ -1,6 +1,7 @@
 """The admin API against docs/admin-api.yaml: every path, method and status of the file is asked for, every answer has the
 form that the file says, and the broker answers nothing that the file lacks."""
 import json
+import os
 import socket
 import threading
 import urllib.error
@@ -14,6 +15,8 @@ import yaml
 from kafka import KafkaConsumer, KafkaProducer
 
 from harness import ROOT, Broker, run, wait_for
+from kafka_wire import Wire
+from test_diskfull import broker_on_small_disk, fill
 
 DOCUMENT = yaml.safe_load((ROOT / "docs/admin-api.yaml").read_text())
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -397,3 +400,19 @@ def test_config_says_where_values_came_from(broker, api):
     assert settings["cores"]["source"] == "--cores"
     assert settings["kafka.num_partitions"]["source"] == "default"
     assert len(api.json("get", "/v1/cells")["cells"]) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs takes root")
+def test_a_full_disk_is_said_at_once_and_everything_but_producing_goes_on():
+    with broker_on_small_disk() as (broker, _):
+        api = Api(broker)
+        api.json("post", "/v1/streams", {"name": "filler"}, 201)
+        fill(Wire(broker), "filler")
+        status, _, text = api.ask("post", "/v1/streams/filler/records", {"records": [{"value": "x"}]})
+        assert (status, json.loads(text)["error"]["code"]) == (503, "disk_full")
+        assert api.json("get", "/v1/status")["disk_full"] is True
+        assert len(api.json("get", "/v1/streams/filler/records?max=1")["records"]) == 1
+        assert api.ask("delete", "/v1/streams/filler")[0] == 204
+        api.json("post", "/v1/streams", {"name": "after"}, 201)
+        wait_for(lambda: api.ask("post", "/v1/streams/after/records", {"records": [{"value": "x"}]})[0] == 201, 60,
+                 "space returned")

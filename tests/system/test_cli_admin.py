@@ -14,7 +14,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from harness import BINARY, Broker, run, wait_for
+from harness import BINARY, ROOT, Broker, run, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -382,3 +382,12 @@ def test_completion_scripts_parse_and_name_everything(cli, shell):
         assert word in script
     if shutil.which(shell):
         run(shell, "-n", input=script.encode())
+
+
+def test_every_command_is_in_the_documentation(cli):
+    page = (ROOT / "docs" / "cli.md").read_text()
+    for group in ([], ["stream"], ["group"], ["queue"]):
+        synopsis = cli("man", *group).split(".SH SYNOPSIS\n.nf\n")[1].split(".fi")[0]
+        for line in synopsis.splitlines():
+            command = " ".join(line.split()[:2 + len(group)])
+            assert f"`{command}" in page, f"docs/cli.md lacks {command}"

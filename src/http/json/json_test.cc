@@ -44,6 +44,8 @@ TEST_CASE("json: numbers, nesting and commas") {
   CHECK(out.take() == R"({"a":1,"b":[-2,0.5,true,null,{},[]],"c":null,"d":null})");
   CHECK(JsonWriter().value(std::numeric_limits<int64_t>::min()).take() == "-9223372036854775808");
   CHECK(JsonWriter().value(1e300).take() == "1e+300");
+  CHECK(JsonWriter().value(-0.0).take() == "-0.0");
+  CHECK(JsonWriter().value(7.0).take() == "7.0");
 }
 
 TEST_CASE("json: a document is read as what it is, and written back the same") {

@@ -81,7 +81,10 @@ JsonWriter& JsonWriter::value(std::string_view text) {
 }
 
 JsonWriter& JsonWriter::value(double number) {
-  return std::isfinite(number) ? raw(fmt::format("{}", number)) : value(nullptr);
+  if (!std::isfinite(number)) return value(nullptr);
+  std::string text = fmt::format("{}", number);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";  // it reads back as a double
+  return raw(text);
 }
 
 JsonWriter& JsonWriter::value(const Json& json) {
