@@ -23,9 +23,9 @@ std::string text_of(beast::string_view text) { return {text.data(), text.size()}
 // Puts what Beast finds into our Response.
 class Parser final : public beast::http::basic_parser<false> {
  public:
-  explicit Parser(bool head_only) {
+  Parser(bool head_only, size_t body_bytes_max) {
     header_limit(kHeaderBytesMax);
-    body_limit(kResponseBytesMax);
+    body_limit(body_bytes_max);
     skip(head_only);
   }
   Response response;
@@ -80,7 +80,7 @@ std::string head_of(const Request& request, const std::string& host) {
 
 }  // namespace
 
-base::Result<Client> Client::connect(const io::Endpoint& peer, base::Duration timeout) {
+base::Result<Client> Client::connect(const io::Endpoint& peer, base::Duration timeout, size_t response_bytes_max) {
   const std::string port = std::to_string(peer.port);
   const addrinfo hints{.ai_socktype = SOCK_STREAM};
   addrinfo* found = nullptr;
@@ -93,14 +93,18 @@ base::Result<Client> Client::connect(const io::Endpoint& peer, base::Duration ti
     const int socket = ::socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol);
     if (socket < 0) continue;
     set_options(socket, timeout);
-    if (::connect(socket, at->ai_addr, at->ai_addrlen) == 0) return Client(socket, peer.host + ':' + port);
+    if (::connect(socket, at->ai_addr, at->ai_addrlen) == 0)
+      return Client(socket, peer.host + ':' + port, response_bytes_max);
     last = system_error("connect");
     close(socket);
   }
   return last;
 }
 
-Client::Client(Client&& other) noexcept : socket_(std::exchange(other.socket_, -1)), host_(std::move(other.host_)) {}
+Client::Client(Client&& other) noexcept
+    : socket_(std::exchange(other.socket_, -1)),
+      host_(std::move(other.host_)),
+      response_bytes_max_(other.response_bytes_max_) {}
 
 Client::~Client() {
   if (socket_ >= 0) close(socket_);
@@ -119,7 +123,7 @@ base::Result<> Client::send_all(std::string_view bytes) {
 base::Result<Response> Client::exchange(const Request& request) {
   TRY(send_all(head_of(request, host_)));
   TRY(send_all(request.body));
-  Parser parser(request.method == "HEAD");
+  Parser parser(request.method == "HEAD", response_bytes_max_);
   std::string unread;
   std::array<char, 65536> buffer;
   while (!parser.is_done()) {
@@ -133,6 +137,7 @@ base::Result<Response> Client::exchange(const Request& request) {
       const size_t taken = parser.put(boost::asio::buffer(unread), error);
       unread.erase(0, taken);
       if (error == beast::http::error::need_more || (!error && taken == 0)) break;
+      if (error == beast::http::error::body_limit) return base::fail(ErrorCode::kTooLarge, "the answer is too long");
       if (error) return base::fail(ErrorCode::kMalformed, "the answer is not HTTP/1.1: " + error.message());
     }
   }

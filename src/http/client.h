@@ -1,7 +1,7 @@
 // Client: a blocking HTTP/1.1 client on one kept-alive connection, for the command line. Never used on a core.
 //
 // Errors: kIo when the peer cannot be reached or leaves, kTimeout when it is silent for the time given, kMalformed when
-// what it sends is not HTTP. After an error the client is of no more use: it is not known what the peer did.
+// what it sends is not HTTP, kTooLarge. After an error the client is of no more use: it is not known what the peer did.
 // Not for: TLS, redirects, streaming.
 #pragma once
 
@@ -18,7 +18,8 @@ inline constexpr size_t kResponseBytesMax = 256 * base::limits::kMiB;  // a peer
 
 class Client {
  public:
-  static base::Result<Client> connect(const io::Endpoint& peer, base::Duration timeout);
+  static base::Result<Client> connect(const io::Endpoint& peer, base::Duration timeout,
+                                      size_t response_bytes_max = kResponseBytesMax);
   Client(Client&& other) noexcept;
   ~Client();
 
@@ -26,11 +27,13 @@ class Client {
   base::Result<Response> exchange(const Request& request);
 
  private:
-  Client(int socket, std::string host) : socket_(socket), host_(std::move(host)) {}
+  Client(int socket, std::string host, size_t response_bytes_max)
+      : socket_(socket), host_(std::move(host)), response_bytes_max_(response_bytes_max) {}
   base::Result<> send_all(std::string_view bytes);
 
   int socket_;
   std::string host_;
+  size_t response_bytes_max_;  // of a body
 };
 
 }  // namespace polylog::http

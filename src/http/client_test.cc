@@ -84,6 +84,19 @@ TEST_CASE("http client: a peer that leaves or does not speak HTTP is an error") 
   }
 }
 
+TEST_CASE("http client: an answer at the limit is read, one byte more is not") {
+  constexpr size_t kLimit = 1000;
+  for (const size_t bytes : {kLimit, kLimit + 1}) {
+    ScriptedPeer peer(
+        {"HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n" + std::string(bytes, 'x')});
+    auto client = Client::connect(peer.endpoint, kPatience, kLimit);
+    REQUIRE(client);
+    const auto response = client->exchange({.method = "GET", .path = "/"});
+    CHECK(response.has_value() == (bytes == kLimit));
+    if (!response) CHECK(response.error().code == base::ErrorCode::kTooLarge);
+  }
+}
+
 TEST_CASE("http client: nobody there, and no such host") {
   io::Endpoint gone;
   {

@@ -6,7 +6,7 @@
 #include "http/json/value.h"
 #include "http/url.h"
 #include "protocol/kafka/mapping.h"
-#include "server/admin/message_json.h"
+#include "server/admin/resources/message_json.h"
 
 namespace polylog::server {
 namespace {

@@ -7,6 +7,7 @@
 #include "http/message.h"
 #include "http/test_connection.h"
 #include "protocol/kafka/mapping.h"
+#include "server/admin/resources/batch_page.h"
 
 namespace polylog::server {
 namespace {
@@ -23,6 +24,9 @@ struct Fixture {
     connect();
   }
   void connect() {
+    for (uint16_t i = 0; i < kit.opened.size(); ++i) {
+      if (kit.opened[i]) kit.brokers[0]->tell_all_epoch(base::CellId(i), base::Epoch(1));
+    }
     connection = std::make_unique<http::TestConnection>(
         [this](io::Loop&) { return make_admin_session(*kit.brokers[0], state); });
   }
@@ -188,8 +192,62 @@ TEST_CASE("admin: records are produced, and read back from every kind of place")
   }
   CHECK(code_of(f.get("/v1/streams/s/records?from=4")) == "out_of_range");
   CHECK(code_of(f.get("/v1/streams/s/records?partition=1")) == "invalid");
+  CHECK(status_of(f.get("/v1/streams/s/records?max=10000")) == 200);
   CHECK(code_of(f.get("/v1/streams/s/records?max=10001")) == "invalid");
   CHECK(code_of(f.get("/v1/streams/nope/records")) == "not_found");
+}
+
+TEST_CASE("admin: a page of records ends at its size, with one record at least") {
+  const kafka::RecordBatchEncoding encoding;
+  broker::EncodingRegistry encodings;
+  encodings.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
+  const auto page_of = [&](size_t value_bytes, size_t messages_max) {
+    const std::vector<broker::HubMessage> messages(6, {.body = std::string(value_bytes, 'x')});
+    const broker::ReadBatch batch{.base_offset = base::Offset(10),
+                                  .count = 6,
+                                  .encoding = kafka::kEncodingTag,
+                                  .bytes = base::Slice::copy_of(encoding.from_hub(messages, {1}).bytes)};
+    http::JsonWriter out;
+    BatchPage page(encodings, out, messages_max);
+    REQUIRE(page.add(batch, base::Offset(11), base::Offset(15)));
+    return std::pair(page.count(), page.next().value);
+  };
+  CHECK(page_of(1, 100) == std::pair<size_t, int64_t>(4, 15));
+  CHECK(page_of(1, 4) == std::pair<size_t, int64_t>(4, 15));
+  CHECK(page_of(1, 3) == std::pair<size_t, int64_t>(3, 14));
+  CHECK(page_of(kPageBytesMax / 2, 100) == std::pair<size_t, int64_t>(2, 13));
+  CHECK(page_of(2 * kPageBytesMax, 100) == std::pair<size_t, int64_t>(1, 12));
+}
+
+TEST_CASE("admin: a closed cell is said to be closed, and the others go on") {
+  Fixture f;
+  const auto made = f.kit.create("s", 2);
+  for (const uint32_t partition : {0u, 1u, 0u, 1u}) {
+    f.ask("POST", "/v1/streams/s/records",
+          R"({"partition":)" + std::to_string(partition) + R"(,"records":[{"value":"x"}]})");
+  }
+  f.connection.reset();
+  f.kit.close();
+  REQUIRE(f.kit.disk.flip_bit("/cell0/" + storage::WalFiles::name_of(1), 4096 + 130, 0));
+  f.kit.open();
+  REQUIRE(f.kit.opened == std::vector<bool>{false, true});
+  f.connect();
+  const uint32_t closed = f.kit.brokers[0]->catalog().find("s")->partitions[0] == base::CellId(0) ? 0 : 1;
+  const auto records = [&](uint32_t partition) {
+    return f.get("/v1/streams/s/records?partition=" + std::to_string(partition));
+  };
+  CHECK(code_of(records(closed)) == "unavailable");
+  CHECK(status_of(records(1 - closed)) == 200);
+  const auto partitions = body_of(f.get("/v1/streams/s"));
+  CHECK(partitions.find("partitions")->array()->at(closed).find("start")->is_null());
+  CHECK(partitions.find("partitions")->array()->at(1 - closed).find("end")->integer() == 2);
+  CHECK(body_of(f.get("/v1/cells")).find("cells")->array()->at(0).find("failed")->boolean() == true);
+  const auto groups = body_of(f.get("/v1/groups"));
+  CHECK(groups.find("complete")->boolean() == false);
+  std::string group = "g";
+  while (f.kit.brokers[0]->cell_of_group(group) != base::CellId(0)) group += 'g';
+  CHECK(code_of(f.get("/v1/groups/" + group)) == "unavailable");
+  CHECK(code_of(f.ask("DELETE", "/v1/groups/" + group)) == "unavailable");
 }
 
 TEST_CASE("admin: what a stream does not take is refused") {
@@ -206,6 +264,13 @@ TEST_CASE("admin: what a stream does not take is refused") {
   CHECK(code_of(produce("small", R"({"records":[{"value":")" + std::string(100, 'x') + "\"}]}")) == "too_large");
   CHECK(code_of(produce("keyed", R"({"records":[{"value":"x"}]})")) == "invalid");
   CHECK(code_of(produce("keyed", R"({"records":[]})")) == "invalid");
+  const auto so_many = [](size_t count) {
+    std::string body = R"({"partition":0,"records":[{})";
+    for (size_t i = 1; i < count; ++i) body += ",{}";
+    return body + "]}";
+  };
+  CHECK(status_of(produce("many", so_many(10'000))) == 201);
+  CHECK(code_of(produce("many", so_many(10'001))) == "invalid");
   CHECK(code_of(produce("keyed", R"({"records":[{"value":1}]})")) == "invalid");
   CHECK(code_of(produce("keyed", R"({})")) == "invalid");
 }
@@ -262,6 +327,7 @@ TEST_CASE("admin: a queue is looked into without taking anything, purged and del
   CHECK(code_of(f.get("/v1/streams/q")) == "not_found");
   CHECK(body_of(f.ask("DELETE", "/v1/queues/q/messages")).find("purged")->integer() == 4);
   CHECK(body_of(f.get("/v1/queues/q/messages")).find("messages")->array()->empty());
+  CHECK(status_of(f.get("/v1/queues/q/messages?max=1000")) == 200);
   CHECK(code_of(f.get("/v1/queues/q/messages?max=1001")) == "invalid");
   CHECK(status_of(f.ask("DELETE", "/v1/queues/q")) == 204);
   CHECK(code_of(f.ask("DELETE", "/v1/queues/q")) == "not_found");
@@ -280,6 +346,7 @@ TEST_CASE("admin: a group's offsets are moved while it is empty, and shown with 
   CHECK(offset.find("end")->integer() == 3);
   CHECK(offset.find("lag")->integer() == 2);
   CHECK(body_of(f.get("/v1/groups")).find("groups")->array()->size() == 1);
+  CHECK(body_of(f.get("/v1/groups")).find("complete")->boolean() == true);
   for (const auto& [to, expected] :
        {std::pair{R"("earliest")", 0}, {R"("latest")", 3}, {R"("-1")", 2}, {R"("time:9999999999999")", 3}}) {
     const auto moved = f.ask("PUT", "/v1/groups/g/offsets", std::string(R"({"stream":"s","to":)") + to + "}");

@@ -13,7 +13,7 @@ void Engine::wait(Waiting& waiting, std::coroutine_handle<> waiter, std::optiona
   if (!deadline) return;
   deadline_timer_ = broker_.loop().call_at(*deadline, [this] {
     deadline_timer_ = {};
-    resume();
+    if (waiting_->on_deadline()) resume();
   });
 }
 
@@ -47,15 +47,19 @@ bool ReadOrWait::on_action(uint64_t token, broker::ActionBody& body) {
   if (auto* done = std::get_if<broker::ReadDone>(&body)) {
     has_read_ = true;
     outcome_.item = std::move(done->items[0]);
-    return !deadline_ || outcome_.grown || outcome_.item.error || !outcome_.item.batches.empty();
+    return !deadline_ || expired_ || outcome_.grown || outcome_.item.error || !outcome_.item.batches.empty();
   }
   outcome_.grown = outcome_.grown || std::holds_alternative<broker::Readable>(body);
   return has_read_;
 }
 
+bool ReadOrWait::on_deadline() {
+  expired_ = true;
+  return has_read_;
+}
+
 ReadOrWait::Outcome ReadOrWait::await_resume() {
   if (deadline_ && !outcome_.grown) engine_.broker().submit(cell_, to_, broker::UnwatchRequest{});
-  if (!has_read_) outcome_.item.error = base::ErrorCode::kTimeout;
   outcome_.grown = outcome_.grown && outcome_.item.batches.empty();
   return std::move(outcome_);
 }

@@ -21,6 +21,7 @@ class Waiting {
  public:
   virtual ~Waiting() = default;
   virtual bool on_action(uint64_t token, broker::ActionBody& body) = 0;  // true: the wait is over
+  virtual bool on_deadline() { return true; }                            // likewise
 };
 
 class Engine : public broker::Session {
@@ -29,7 +30,7 @@ class Engine : public broker::Session {
 
   broker::Broker& broker() { return broker_; }
   broker::ReplyTo next_reply_to();
-  // The wait ends with an action that ends it, or at `deadline`.
+  // The wait ends when `waiting` says so.
   void wait(Waiting& waiting, std::coroutine_handle<> waiter, std::optional<base::MonoTime> deadline = {});
   void leave();  // forgets the wait and all that was asked. Not later than the connection's end: the broker may go then
 
@@ -100,6 +101,7 @@ class ReadOrWait final : public Waiting {
   Outcome await_resume();
 
   bool on_action(uint64_t token, broker::ActionBody& body) override;
+  bool on_deadline() override;  // a read that is under way is waited for
 
  private:
   Engine& engine_;
@@ -107,6 +109,7 @@ class ReadOrWait final : public Waiting {
   std::optional<base::MonoTime> deadline_;
   broker::ReplyTo to_;
   bool has_read_ = false;
+  bool expired_ = false;
   Outcome outcome_;
 };
 

@@ -22,7 +22,7 @@ std::span<const Route> routes();
 // Fills in the call's names and query. Null: `refusal` says why.
 const Route* find_route(Call& call, Response& refusal);
 
-// --- the handlers, by file
+// --- the handlers, by file of resources/
 Task<Response> page_index(Call& call);  // pages.cc
 Task<Response> page_health(Call& call);
 Task<Response> page_ready(Call& call);

@@ -7,7 +7,7 @@ namespace polylog::server {
 
 namespace {
 
-// A handler may wait this long for the engine, besides the time that its request asks it to wait.
+// All that a handler waits for together; a long poll takes up to half of it.
 constexpr base::Duration kCallTimeMax = std::chrono::seconds(60);
 
 Response refusal_page(const http::Refusal& refusal) {

@@ -42,7 +42,7 @@ std::span<const GroupRow> command_groups();
 // Those that every command with a `run` takes as well: --admin, --json.
 std::span<const OptionRow> common_options();
 
-// --- the commands, by file
+// --- the commands, by file of verbs/
 base::Result<> run_stream_list(Context& context);  // stream_commands.cc
 base::Result<> run_stream_create(Context& context);
 base::Result<> run_stream_describe(Context& context);

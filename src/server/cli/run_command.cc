@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "server/cli/command_line.h"
-#include "server/cli/context.h"
+#include "server/cli/verbs/context.h"
 
 namespace polylog::server {
 namespace {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "http/json/writer.h"
-#include "server/cli/context.h"
+#include "server/cli/verbs/context.h"
 
 namespace polylog::server {
 namespace {
@@ -34,7 +34,7 @@ base::Result<std::string> reset_body(const Context& context) {
 }  // namespace
 
 base::Result<> run_group_list(Context& context) {
-  TRY_ASSIGN(const http::Json groups, context.client.get("/v1/groups"));
+  TRY_ASSIGN(const http::Json groups, get_all(context, "/v1/groups", "groups"));
   if (context.json) {
     print_json(groups);
     return {};

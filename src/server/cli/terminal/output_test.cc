@@ -1,12 +1,12 @@
-#include "server/cli/output.h"
+#include "server/cli/terminal/output.h"
 
 #include <doctest/doctest.h>
 
 #include "http/json/value.h"
 #include "server/cli/commands.h"
 #include "server/cli/generate.h"
-#include "server/cli/progress.h"
-#include "server/cli/record_format.h"
+#include "server/cli/terminal/progress.h"
+#include "server/cli/verbs/record_format.h"
 
 namespace polylog::server {
 namespace {
@@ -50,11 +50,14 @@ TEST_CASE("output: progress has a bar where the end is known, and never breaks t
 
 TEST_CASE("output: records as values, keyed, and JSON") {
   const auto record = http::parse_json(R"({"offset":1,"key":"k","value":{"base64":"G1s="}})");
-  CHECK(line_of(*record, RecordFormat::kValue, false) == "\x1b[\n");
-  CHECK(line_of(*record, RecordFormat::kValue, true) == "\\x1b[\n");
-  CHECK(line_of(*record, RecordFormat::kKeyed, true) == "k\t\\x1b[\n");
-  CHECK(line_of(*record, RecordFormat::kJson, true) == record->to_text() + '\n');
-  CHECK(line_of(*http::parse_json(R"({"key":null,"value":null})"), RecordFormat::kKeyed, false) == "\t\n");
+  CHECK(*line_of(*record, RecordFormat::kValue, false) == "\x1b[\n");
+  CHECK(*line_of(*record, RecordFormat::kValue, true) == "\\x1b[\n");
+  CHECK(*line_of(*record, RecordFormat::kKeyed, true) == "k\t\\x1b[\n");
+  CHECK(*line_of(*record, RecordFormat::kJson, true) == record->to_text() + '\n');
+  CHECK(*line_of(*http::parse_json(R"({"key":null,"value":null})"), RecordFormat::kKeyed, false) == "\t\n");
+  const auto large = http::parse_json(R"({"key":null,"value":{"omitted_bytes":99}})");
+  CHECK(line_of(*large, RecordFormat::kValue, false).error().code == base::ErrorCode::kTooLarge);
+  CHECK(line_of(*large, RecordFormat::kJson, false));
   Arguments arguments;
   CHECK(*format_of(arguments, true) == RecordFormat::kJson);
   arguments.slot("--format") = {"keyed"};

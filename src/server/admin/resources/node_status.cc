@@ -1,6 +1,7 @@
 // /v1/status, /v1/cells, /v1/connections, /v1/config: the process itself.
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "server/admin/routes.h"
@@ -27,17 +28,13 @@ void put_disk(http::JsonWriter& out, const AdminState& state) {
       .end_object();
 }
 
-size_t count_of(const broker::Catalog& catalog, broker::StreamKind kind) {
-  size_t count = 0;
-  for (const Record& record : catalog.all()) count += record->kind == kind;
-  return count;
-}
-
 }  // namespace
 
 Task<Response> get_status(Call& call) {
   const AdminState& state = call.state;
-  const broker::Catalog& catalog = call.broker().catalog();
+  const auto records = call.broker().catalog().all();
+  const auto queues =
+      std::ranges::count(records, broker::StreamKind::kQueue, [](const Record& record) { return record->kind; });
   const base::WallTime now = call.broker().loop().wall_now();
   const std::string trouble = state.trouble ? state.trouble() : std::string();
   http::JsonWriter out;
@@ -51,8 +48,8 @@ Task<Response> get_status(Call& call) {
       .field("cells", call.broker().cell_count())
       .field("disk_full", call.broker().disk_full())
       .field("producers_held", call.broker().under_pressure())
-      .field("streams", count_of(catalog, broker::StreamKind::kStream))
-      .field("queues", count_of(catalog, broker::StreamKind::kQueue));
+      .field("streams", std::ssize(records) - queues)
+      .field("queues", queues);
   out.key("listeners").begin_array();
   for (const ProtocolAddress& listener : state.listeners) out.value(to_text(listener));
   out.end_array();

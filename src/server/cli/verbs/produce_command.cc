@@ -7,9 +7,9 @@
 #include <array>
 #include <cerrno>
 
-#include "server/cli/context.h"
-#include "server/cli/progress.h"
-#include "server/cli/record_format.h"
+#include "server/cli/terminal/progress.h"
+#include "server/cli/verbs/context.h"
+#include "server/cli/verbs/record_format.h"
 
 namespace polylog::server {
 namespace {

@@ -5,10 +5,10 @@
 
 #include "http/json/value.h"
 #include "http/url.h"
-#include "server/cli/admin_client.h"
 #include "server/cli/arguments.h"
 #include "server/cli/commands.h"
-#include "server/cli/output.h"
+#include "server/cli/terminal/output.h"
+#include "server/cli/verbs/admin_client.h"
 
 namespace polylog::server {
 

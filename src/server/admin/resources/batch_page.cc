@@ -1,6 +1,6 @@
-#include "server/admin/batch_page.h"
+#include "server/admin/resources/batch_page.h"
 
-#include "server/admin/message_json.h"
+#include "server/admin/resources/message_json.h"
 
 namespace polylog::server {
 

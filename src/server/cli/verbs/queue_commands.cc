@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "server/cli/context.h"
-#include "server/cli/record_format.h"
+#include "server/cli/verbs/context.h"
+#include "server/cli/verbs/record_format.h"
 
 namespace polylog::server {
 namespace {
@@ -57,7 +57,8 @@ base::Result<> run_queue_peek(Context& context) {
              context.client.get(context.path_of("queues", "/messages"), fmt::format("max={}", max.value_or(10))));
   std::string lines;
   for (const http::Json& message : items(page, "messages")) {
-    lines += line_of(message, format, isatty(STDOUT_FILENO) != 0);
+    TRY_ASSIGN(const std::string line, line_of(message, format, isatty(STDOUT_FILENO) != 0));
+    lines += line;
   }
   print(lines);
   return {};

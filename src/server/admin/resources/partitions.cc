@@ -1,4 +1,4 @@
-#include "server/admin/partitions.h"
+#include "server/admin/resources/partitions.h"
 
 #include <fmt/format.h>
 

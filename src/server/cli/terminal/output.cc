@@ -1,4 +1,4 @@
-#include "server/cli/output.h"
+#include "server/cli/terminal/output.h"
 
 #include <fmt/format.h>
 

@@ -7,7 +7,7 @@
 #include "protocol/kafka/config_changes.h"
 #include "protocol/kafka/topic_config.h"
 #include "protocol/kafka/topics.h"
-#include "server/admin/partitions.h"
+#include "server/admin/resources/partitions.h"
 #include "server/admin/routes.h"
 
 namespace polylog::server {

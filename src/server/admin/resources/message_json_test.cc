@@ -1,4 +1,4 @@
-#include "server/admin/message_json.h"
+#include "server/admin/resources/message_json.h"
 
 #include <doctest/doctest.h>
 
@@ -18,6 +18,13 @@ TEST_CASE("message json: text is text, other bytes are base64, nothing is null")
         R"({"offset":7,"timestamp_ms":5,"key":{"base64":"/w=="},"value":"grün","headers":[],"properties":{}})");
   CHECK(json_of({.timestamp = base::WallTime{9}}) ==
         R"({"offset":7,"timestamp_ms":9,"key":null,"value":null,"headers":[],"properties":{}})");
+}
+
+TEST_CASE("message json: bytes up to the limit are shown, and of more only how many") {
+  CHECK(json_of({.body = std::string(kShownBytesMax, 'x')}).find("omitted_bytes") == std::string::npos);
+  const std::string past = json_of({.body = std::string(kShownBytesMax + 1, 'x'), .key = "k"});
+  CHECK(past == R"({"offset":7,"timestamp_ms":5,"key":"k","value":{"omitted_bytes":16777217},"headers":[],)"
+                R"("properties":{}})");
 }
 
 TEST_CASE("message json: headers keep their order, names and types; properties are there when set") {

@@ -1,7 +1,7 @@
 // polylog status and config.
 #include <fmt/format.h>
 
-#include "server/cli/context.h"
+#include "server/cli/verbs/context.h"
 
 namespace polylog::server {
 namespace {

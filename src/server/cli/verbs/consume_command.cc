@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "server/cli/context.h"
-#include "server/cli/progress.h"
-#include "server/cli/record_format.h"
+#include "server/cli/terminal/progress.h"
+#include "server/cli/verbs/context.h"
+#include "server/cli/verbs/record_format.h"
 
 namespace polylog::server {
 namespace {
@@ -47,7 +47,12 @@ struct Consumer {
     bool any = false;
     for (const http::Json& record : items(page, "records")) {
       if (source.stop && at(record, "offset").integer().value_or(0) >= *source.stop) break;
-      lines += line_of(record, format, for_terminal);
+      const auto line = line_of(record, format, for_terminal);
+      if (!line) {
+        print(lines);
+        return std::unexpected(line.error());
+      }
+      lines += *line;
       ++records;
       any = true;
     }

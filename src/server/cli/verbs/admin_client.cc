@@ -1,4 +1,4 @@
-#include "server/cli/admin_client.h"
+#include "server/cli/verbs/admin_client.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "server/cli/progress.h"
+#include "server/cli/terminal/progress.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "server/cli/output.h"
+#include "server/cli/terminal/output.h"
 
 namespace polylog::server {
 namespace {

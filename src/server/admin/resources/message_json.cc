@@ -1,4 +1,4 @@
-#include "server/admin/message_json.h"
+#include "server/admin/resources/message_json.h"
 
 #include <algorithm>
 #include <string_view>
@@ -18,12 +18,19 @@ using http::JsonWriter;
 constexpr std::string_view kBase64 = "base64";
 constexpr std::string_view kTime = "time_ms";
 
-void put_bytes(JsonWriter& out, std::string_view bytes) {
-  if (base::is_utf8(bytes)) {
-    out.value(bytes);
+void put_base64(JsonWriter& out, std::string_view bytes) {
+  out.begin_object();
+  if (bytes.size() > kShownBytesMax) {
+    out.field("omitted_bytes", bytes.size());
   } else {
-    out.begin_object().field(kBase64, http::encode_base64(bytes)).end_object();
+    out.field(kBase64, http::encode_base64(bytes));
   }
+  out.end_object();
+}
+
+void put_bytes(JsonWriter& out, std::string_view bytes) {
+  if (bytes.size() > kShownBytesMax || !base::is_utf8(bytes)) return put_base64(out, bytes);
+  out.value(bytes);
 }
 
 void put_maybe(JsonWriter& out, const std::optional<std::string>& bytes) {
@@ -39,9 +46,7 @@ struct PutHeader {
   void operator()(double value) const { out.value(value); }
   void operator()(base::WallTime value) const { out.begin_object().field(kTime, value.ms).end_object(); }
   void operator()(const std::string& value) const { put_bytes(out, value); }
-  void operator()(const broker::Binary& value) const {
-    out.begin_object().field(kBase64, http::encode_base64(value.bytes)).end_object();
-  }
+  void operator()(const broker::Binary& value) const { put_base64(out, value.bytes); }
 };
 
 template <typename T>

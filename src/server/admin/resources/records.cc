@@ -5,9 +5,9 @@
 
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/topic_config.h"
-#include "server/admin/batch_page.h"
-#include "server/admin/message_json.h"
-#include "server/admin/partitions.h"
+#include "server/admin/resources/batch_page.h"
+#include "server/admin/resources/message_json.h"
+#include "server/admin/resources/partitions.h"
 #include "server/admin/routes.h"
 
 namespace polylog::server {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "http/json/writer.h"
-#include "server/cli/context.h"
+#include "server/cli/verbs/context.h"
 
 namespace polylog::server {
 namespace {

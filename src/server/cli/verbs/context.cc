@@ -1,4 +1,4 @@
-#include "server/cli/context.h"
+#include "server/cli/verbs/context.h"
 
 namespace polylog::server {
 

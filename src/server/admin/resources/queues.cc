@@ -3,7 +3,7 @@
 
 #include "protocol/amqp/field_table.h"
 #include "protocol/amqp/queue_lookup.h"
-#include "server/admin/batch_page.h"
+#include "server/admin/resources/batch_page.h"
 #include "server/admin/routes.h"
 
 namespace polylog::server {

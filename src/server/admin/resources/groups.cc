@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "server/admin/partitions.h"
+#include "server/admin/resources/partitions.h"
 #include "server/admin/routes.h"
 
 namespace polylog::server {
@@ -14,17 +14,6 @@ using broker::GroupError;
 using broker::GroupPhase;
 using broker::StreamKind;
 using Cursor = broker::FetchCursorsReply::Entry;
-
-std::string_view state_name(GroupPhase phase) {
-  switch (phase) {
-    case GroupPhase::kEmpty: return "empty";
-    case GroupPhase::kPreparingRebalance: return "preparing_rebalance";
-    case GroupPhase::kCompletingRebalance: return "completing_rebalance";
-    case GroupPhase::kStable: return "stable";
-    case GroupPhase::kDead: return "dead";
-  }
-  return "dead";
-}
 
 base::Error error_of(GroupError error, std::string_view group) {
   switch (error) {
@@ -95,6 +84,14 @@ void put_offsets(http::JsonWriter& out, const std::vector<Cursor>& cursors, cons
   out.end_array();
 }
 
+// A closed cell lists nothing.
+bool all_cells_are_open(const broker::Broker& broker) {
+  for (uint16_t cell = 0; cell < broker.cell_count(); ++cell) {
+    if (broker.epoch_of(base::CellId(cell)) == base::Epoch{}) return false;
+  }
+  return true;
+}
+
 // ---- reset
 
 struct Reset {
@@ -141,22 +138,28 @@ base::Result<Reset> reset_of(Call& call) {
 }  // namespace
 
 Task<Response> list_groups(Call& call) {
+  ADMIN_TRY(const Page page, page_of(call));
   Answers<broker::GroupReply> lists(call.engine);
   for (uint16_t cell = 0; cell < call.broker().cell_count(); ++cell) {
     lists.ask(base::CellId(cell), broker::GroupRequest(broker::ListGroupsRequest{}));
   }
   std::vector<broker::ListGroupsReply::Group> groups;
   for (broker::GroupReply& reply : co_await lists) {
-    for (auto& group : std::get<broker::ListGroupsReply>(reply).groups) groups.push_back(std::move(group));
+    for (auto& group : std::get<broker::ListGroupsReply>(reply).groups) {
+      if (page.after.empty() || group.name > page.after) groups.push_back(std::move(group));
+    }
   }
   std::ranges::sort(groups, {}, &broker::ListGroupsReply::Group::name);
+  const bool more = groups.size() > page.items_max;
+  if (more) groups.resize(page.items_max);
   http::JsonWriter out;
   out.begin_object().key("groups").begin_array();
   for (const auto& group : groups) {
-    out.begin_object().field("name", group.name).field("state", state_name(group.phase));
+    out.begin_object().field("name", group.name).field("state", broker::name_of(group.phase));
     out.field("protocol_type", group.protocol_type).end_object();
   }
-  out.end_array().end_object();
+  out.end_array().field("next", more ? std::optional(groups.back().name) : std::nullopt);
+  out.field("complete", all_cells_are_open(call.broker())).end_object();
   co_return json_response(out);
 }
 
@@ -174,7 +177,7 @@ Task<Response> get_group(Call& call) {
   http::JsonWriter out;
   out.begin_object()
       .field("name", name)
-      .field("state", state_name(group.phase))
+      .field("state", broker::name_of(group.phase))
       .field("generation", group.generation)
       .field("protocol_type", group.protocol_type)
       .field("protocol", group.protocol);
