@@ -70,6 +70,11 @@ void set_options(int socket, base::Duration timeout) {
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+std::string host_field_of(const io::Endpoint& peer) {
+  const bool brackets = peer.host.find(':') != std::string::npos;
+  return (brackets ? '[' + peer.host + ']' : peer.host) + ':' + std::to_string(peer.port);
+}
+
 std::string head_of(const Request& request, const std::string& host) {
   std::string head = request.method + ' ' + request.path + (request.query.empty() ? "" : "?" + request.query);
   head += " HTTP/1.1\r\nHost: " + host + "\r\n";
@@ -94,7 +99,7 @@ base::Result<Client> Client::connect(const io::Endpoint& peer, base::Duration ti
     if (socket < 0) continue;
     set_options(socket, timeout);
     if (::connect(socket, at->ai_addr, at->ai_addrlen) == 0)
-      return Client(socket, peer.host + ':' + port, response_bytes_max);
+      return Client(socket, host_field_of(peer), response_bytes_max);
     last = system_error("connect");
     close(socket);
   }
