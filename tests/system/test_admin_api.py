@@ -368,6 +368,17 @@ def test_clients_that_leave_while_they_wait_cost_nothing_that_stays(broker, api)
     wait_for(lambda: admin_connections() <= 2, 10, "connections that left are gone")
 
 
+def test_a_stop_does_not_wait_for_long_polls():
+    with Broker() as broker:
+        api = Api(broker)
+        api.json("post", "/v1/streams", {"name": "polled"}, 201)
+        with broker.connect("admin", 20) as sock:
+            sock.sendall(b"GET /v1/streams/polled/records?from=latest&wait_ms=30000 HTTP/1.1\r\nHost: h\r\n\r\n")
+            wait_for(lambda: api.json("get", "/v1/connections")["total"] >= 2, 5, "the poll is under way")
+            broker.stop()
+            assert sock.recv(100) == b""
+
+
 def test_a_group_reset_is_where_a_consumer_begins(broker, api):
     api.json("post", "/v1/streams", {"name": "moved"}, 201)
     api.json("post", "/v1/streams/moved/records", {"records": [{"value": str(i)} for i in range(5)]}, 201)
