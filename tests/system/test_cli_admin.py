@@ -259,6 +259,37 @@ def test_progress_is_shown_on_a_terminal_and_taken_away(cli):
     assert written.endswith("\r\x1b[Kproduced 4 records to slow\r\n")
 
 
+def with_a_slow_broker(broker, cli, *args, stdin=subprocess.DEVNULL):
+    """What a command writes to a terminal as its standard error, while the broker takes its time."""
+    leader, follower = pty.openpty()
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        process = subprocess.Popen(cli.command(*args), stdin=stdin, stdout=subprocess.DEVNULL, stderr=follower,
+                                   env=cli.env())
+        time.sleep(0.8)  # progress begins after half a second: this is what is tested
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    assert process.wait(30) == 0
+    assert select.select([leader], [], [], 5)[0]
+    written = os.read(leader, 65536)
+    os.close(follower)
+    os.close(leader)
+    return written.decode()
+
+
+def test_the_end_of_the_work_is_shown_where_it_is_known(broker, cli, tmp_path):
+    cli("stream", "create", "barred")
+    lines = tmp_path / "lines"
+    lines.write_text("a\nb\nc\n")
+    with lines.open("rb") as source:
+        written = with_a_slow_broker(broker, cli, "stream", "produce", "barred", stdin=source)
+    assert re.search(r"\[#{30}\] 100%  produced 3 records", written)
+    written = with_a_slow_broker(broker, cli, "stream", "consume", "barred")
+    assert re.search(r"\[#{30}\] 100%  consumed 3 records", written)
+    written = with_a_slow_broker(broker, cli, "stream", "consume", "barred", "--follow", "--max", 2)
+    assert re.search(r"\[#{30}\] 100%  consumed 2 records", written)
+
+
 def test_stored_bytes_cannot_drive_a_terminal(cli):
     cli("stream", "create", "evil")
     cli("stream", "produce", "evil", "--value", "\x1b[2Jgone")

@@ -42,10 +42,10 @@ TEST_CASE("output: sizes and times for people") {
 
 TEST_CASE("output: progress has a bar where the end is known, and never breaks the line") {
   CHECK(Progress::line("produced", 10, 2048, {}, 2, 79) == "produced 10 records, 2.0 KiB, 5/s");
-  CHECK(Progress::line("consumed", 15, 0, 30, 1, 79) ==
+  CHECK(Progress::line("consumed", 15, 0, 0.5, 1, 79) ==
         "[###############               ]  50%  consumed 15 records, 0 B, 15/s");
-  CHECK(Progress::line("consumed", 99, 0, 30, 0, 79).starts_with("[##############################] 100%  "));
-  CHECK(Progress::line("consumed", 15, 0, 30, 1, 20).size() == 20);
+  CHECK(Progress::line("consumed", 99, 0, 3.3, 0, 79).starts_with("[##############################] 100%  "));
+  CHECK(Progress::line("consumed", 15, 0, 0.5, 1, 20).size() == 20);
 }
 
 TEST_CASE("output: records as values, keyed, and JSON") {

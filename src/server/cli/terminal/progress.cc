@@ -25,19 +25,18 @@ std::string bar(double part) {
 
 }  // namespace
 
-Progress::Progress(std::string what, std::optional<int64_t> total)
+Progress::Progress(std::string what)
     : what_(std::move(what)),
-      total_(total),
       shown_(isatty(STDERR_FILENO) != 0),
       began_(std::chrono::steady_clock::now()),
       next_(began_ + kFirstAfter) {}
 
-void Progress::set(int64_t records, int64_t bytes) {
+void Progress::set(int64_t records, int64_t bytes, std::optional<double> part) {
   const auto now = std::chrono::steady_clock::now();
   if (!shown_ || now < next_) return;
   next_ = now + kEvery;
   const double seconds = std::chrono::duration<double>(now - began_).count();
-  std::fprintf(stderr, "\r\x1b[K%s", line(what_, records, bytes, total_, seconds, kLineWidth).c_str());
+  std::fprintf(stderr, "\r\x1b[K%s", line(what_, records, bytes, part, seconds, kLineWidth).c_str());
   std::fflush(stderr);
   on_screen_ = true;
 }
@@ -48,10 +47,9 @@ void Progress::clear() {
   std::fflush(stderr);
 }
 
-std::string Progress::line(const std::string& what, int64_t records, int64_t bytes, std::optional<int64_t> total,
+std::string Progress::line(const std::string& what, int64_t records, int64_t bytes, std::optional<double> part,
                            double seconds, size_t width) {
-  std::string text;
-  if (total && *total > 0) text = bar(static_cast<double>(records) / static_cast<double>(*total));
+  std::string text = part ? bar(*part) : std::string();
   text += fmt::format("{} {} records, {}", what, records, human_bytes(bytes));
   if (seconds > 0) text += fmt::format(", {:.0f}/s", static_cast<double>(records) / seconds);
   return text.substr(0, width);

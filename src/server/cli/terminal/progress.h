@@ -11,22 +11,21 @@ namespace polylog::server {
 
 class Progress {
  public:
-  // `what`: "produced 12 records". `total`: of records, where it is known.
-  explicit Progress(std::string what, std::optional<int64_t> total = {});
+  explicit Progress(std::string what);  // "produced", as in "produced 12 records"
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void set(int64_t records, int64_t bytes);
+  // `part`: how much of the work is done, 0..1; none: nobody knows.
+  void set(int64_t records, int64_t bytes, std::optional<double> part);
   void clear();  // takes the line away: before anything else is written
 
   // The line for these numbers, at most `width` wide.
-  static std::string line(const std::string& what, int64_t records, int64_t bytes, std::optional<int64_t> total,
+  static std::string line(const std::string& what, int64_t records, int64_t bytes, std::optional<double> part,
                           double seconds, size_t width);
 
  private:
   const std::string what_;
-  const std::optional<int64_t> total_;
   const bool shown_;  // standard error is a terminal
   const std::chrono::steady_clock::time_point began_;
   std::chrono::steady_clock::time_point next_;

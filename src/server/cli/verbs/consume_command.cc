@@ -31,7 +31,20 @@ struct Consumer {
   std::vector<Source> sources = {};
   std::optional<Progress> progress = {};
   int64_t records = 0, bytes = 0;
+  int64_t expected = 0;  // without --follow: what lay in the partitions read so far, when it began
   const bool for_terminal = isatty(STDOUT_FILENO) != 0;
+
+  void begin(Source& source, const http::Json& first_page) {
+    source.stop = at(first_page, "end").integer();
+    const http::Json::Array& first = items(first_page, "records");
+    if (source.stop && !first.empty()) expected += *source.stop - at(first[0], "offset").integer().value_or(0);
+  }
+
+  std::optional<double> part_done() const {
+    const int64_t all = follow ? records_max : std::min(expected, records_max);
+    if (all == 0 || all == INT64_MAX) return std::nullopt;
+    return static_cast<double>(records) / static_cast<double>(all);
+  }
 
   bool done() const { return records >= records_max || std::ranges::all_of(sources, &Source::done); }
 
@@ -42,7 +55,7 @@ struct Consumer {
                context.client.get(context.path_of("streams", "/records"),
                                   fmt::format("partition={}&from={}&max={}&wait_ms={}", source.partition,
                                               http::percent_encode(source.from), max, wait_ms)));
-    if (!follow && !source.stop) source.stop = at(page, "end").integer();
+    if (!follow && !source.stop) begin(source, page);
     std::string lines;
     bool any = false;
     for (const http::Json& record : items(page, "records")) {
@@ -57,7 +70,7 @@ struct Consumer {
       any = true;
     }
     bytes += static_cast<int64_t>(lines.size());
-    if (progress && !for_terminal) progress->set(records, bytes);
+    if (progress && !for_terminal) progress->set(records, bytes, part_done());
     print(lines);
     const int64_t next = at(page, "next").integer().value_or(0);
     const bool moved = source.from != std::to_string(next);
@@ -108,8 +121,8 @@ base::Result<> run_stream_consume(Context& context) {
   TRY_ASSIGN(consumer.format, format_of(context.arguments, context.json));
   TRY_ASSIGN(const auto max, context.arguments.number("--max", 1, INT64_MAX));
   consumer.records_max = max.value_or(INT64_MAX);
+  consumer.progress.emplace("consumed");
   TRY(choose_sources(consumer, context.arguments.text("--from").value_or("earliest")));
-  consumer.progress.emplace("consumed", max);
   return consume(consumer);
 }
 

@@ -2,6 +2,7 @@
 // sent as it comes: whenever nothing more is ready to be read, what there is leaves.
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,6 +20,12 @@ using base::ErrorCode;
 constexpr size_t kRequestBytesTarget = 512 * base::limits::kKiB;  // of JSON; the broker takes kBodyBytesMax
 constexpr size_t kRequestRecordsMax = 5'000;
 static_assert(kRequestBytesTarget < http::kBodyBytesMax);
+
+// 0: it is no file.
+int64_t file_bytes(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
+}
 
 class Producer {
  public:
@@ -53,7 +60,7 @@ class Producer {
     }
     records_ += (records_.empty() ? "" : ",") + record;
     ++count_;
-    bytes_ += static_cast<int64_t>(line.size());
+    bytes_ += static_cast<int64_t>(line.size()) + 1;
     return {};
   }
 
@@ -67,7 +74,9 @@ class Producer {
                         fmt::format("{} ({} records were acknowledged before)", answer.error().text, acknowledged_));
     }
     acknowledged_ += at(*answer, "count").integer().value_or(0);
-    progress_.set(acknowledged_, bytes_);
+    std::optional<double> part;
+    if (input_bytes_ > 0) part = static_cast<double>(bytes_) / static_cast<double>(input_bytes_);
+    progress_.set(acknowledged_, bytes_, part);
     records_.clear();
     count_ = 0;
     return {};
@@ -137,6 +146,7 @@ class Producer {
   std::string records_;  // JSON, separated by commas
   size_t count_ = 0;     // of these
   int64_t acknowledged_ = 0, bytes_ = 0;
+  const int64_t input_bytes_ = file_bytes(STDIN_FILENO);
 };
 
 bool more_is_ready() {
