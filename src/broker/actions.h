@@ -47,7 +47,7 @@ struct AppendDone {  // kNotFound, kFenced, kOutOfOrder, kDuplicate, kDiskFull, 
   base::Result<Offset> base_offset;
   base::WallTime append_ts;
   Offset log_start;
-  size_t request_bytes = 0;  // of the batch: what IngressBudget gets back
+  size_t request_bytes = 0;                          // of the batch: what IngressBudget gets back
   base::MonoTime staged_at = {}, committed_at = {};  // in the log's open slot, and synced; 0: it was not
 };
 
@@ -133,6 +133,14 @@ struct WritersDone {
   base::Result<std::vector<storage::KnownWriter>> writers;  // ascending by id. kNotFound, kIo: the cell is closed
 };
 
+// How the cell itself fares; answered at once, by a closed cell as well.
+struct CellStatsRequest {};
+struct CellStatsDone {
+  base::Epoch epoch;  // 0: closed
+  bool failed = false, disk_full = false, pressured = false;
+  uint64_t partitions = 0, tail_bytes = 0, wal_bytes_written = 0;
+};
+
 // --- queues (work-queue partitions: appended to with AppendRequest, read by subscription)
 
 inline constexpr uint32_t kUnlimited = UINT32_MAX;
@@ -211,12 +219,22 @@ struct QueueStatsDone {
   uint32_t ready = 0, open = 0, consumers = 0;
 };
 
+// Which entries a consumer could get now; takes none. Their bytes are read with a ReadRequest, which may find them gone.
+struct PeekRequest {
+  base::PartitionKey queue;
+  uint32_t count_max = 0;
+};
+struct PeekDone {
+  base::Result<> result;                         // kNotFound, kIo
+  std::vector<std::pair<Offset, Offset>> ready;  // first, last; ascending; count_max entries together
+};
+
 // --- groups: broker/groups/requests.h, in the cell Broker::cell_of_group() names
 
-using CellRequest =
-    std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest, TrimRequest,
-                 PartitionStatsRequest, WritersRequest, AttachRequest, DetachRequest, CreditRequest, PoolRequest,
-                 SettleRequest, AcquireRequest, PurgeRequest, QueueStatsRequest, GroupRequest>;
+using CellRequest = std::variant<AppendRequest, ReadRequest, UnwatchRequest, FindOffsetRequest, FindEpochRequest,
+                                 TrimRequest, PartitionStatsRequest, WritersRequest, CellStatsRequest, AttachRequest,
+                                 DetachRequest, CreditRequest, PoolRequest, SettleRequest, AcquireRequest, PurgeRequest,
+                                 PeekRequest, QueueStatsRequest, GroupRequest>;
 
 // --- catalog
 
@@ -254,8 +272,8 @@ struct WriterIdDone {
 
 using ActionBody =
     std::variant<AppendDone, ReadDone, Readable, FindOffsetDone, FindEpochDone, TrimDone, PartitionStatsDone,
-                 WritersDone, AttachDone, DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone, PurgeDone,
-                 QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
+                 WritersDone, CellStatsDone, AttachDone, DetachDone, Deliveries, ConsumerGone, SettleDone, AcquireDone,
+                 PurgeDone, PeekDone, QueueStatsDone, GroupReply, CatalogDone, WriterIdDone>;
 struct Action {
   ReplyTo to;
   ActionBody body;

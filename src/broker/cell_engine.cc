@@ -104,6 +104,8 @@ void CellEngine::refuse(ReplyTo from, const CellRequest& request) {
   if (std::holds_alternative<PurgeRequest>(request)) broker_.emit({from, PurgeDone{closed()}});
   if (std::holds_alternative<QueueStatsRequest>(request)) broker_.emit({from, QueueStatsDone{.result = closed()}});
   if (const auto* group = std::get_if<GroupRequest>(&request)) broker_.emit({from, unavailable(*group)});
+  if (std::holds_alternative<CellStatsRequest>(request)) broker_.emit({from, CellStatsDone{.failed = true}});
+  if (std::holds_alternative<PeekRequest>(request)) broker_.emit({from, PeekDone{.result = closed()}});
 }
 
 void CellEngine::on(ReplyTo from, AppendRequest& request) {
@@ -284,6 +286,7 @@ bool turn_into_failure(ActionBody& body, const base::Error& error) {
   if (auto* done = std::get_if<AcquireDone>(&body)) return fail(done->run);
   if (auto* done = std::get_if<PurgeDone>(&body)) return fail(done->count);
   if (auto* done = std::get_if<QueueStatsDone>(&body)) return fail(done->result);
+  if (auto* done = std::get_if<PeekDone>(&body)) return fail(done->result);
   if (auto* reply = std::get_if<GroupReply>(&body)) {
     make_unavailable(*reply);
     return true;

@@ -100,6 +100,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, PurgeRequest& request);
   void on(ReplyTo from, QueueStatsRequest& request);
   void on(ReplyTo from, GroupRequest& request);
+  void on(ReplyTo from, CellStatsRequest& request);
+  void on(ReplyTo from, PeekRequest& request);
+  CellStatsDone cell_stats() const;
 
   ReadDone::Item plan_read(const ReadRequest& request, size_t index, size_t& bytes_left, ReadOp& op);
   void start_loads(const std::shared_ptr<ReadOp>& op);

@@ -44,6 +44,37 @@ TEST_CASE("what_is_appended_is_answered_after_its_commit_and_read_back_also_afte
   CHECK(kit.ask<ReadDone>(key, read_from(key, -1)).items[0].error == ErrorCode::kOutOfRange);
 }
 
+TEST_CASE("stats_say_what_partitions_and_cells_hold") {
+  EngineKit kit;
+  const auto key = make(kit, "s", StreamKind::kStream);
+  kit.ask<AppendDone>(key, kit.batch(key, "hello", 3));
+  const auto stats = kit.ask<PartitionStatsDone>(key, PartitionStatsRequest{{key, {key.stream, 7}}});
+  REQUIRE(stats.items.size() == 2);
+  CHECK(stats.items[0].size_bytes == 5);
+  CHECK(stats.items[0].batches == 1);
+  CHECK(stats.items[0].start == Offset(0));
+  CHECK(stats.items[0].committed == Offset(3));
+  CHECK(stats.items[1].error == ErrorCode::kNotFound);
+  const auto cell = kit.ask<CellStatsDone>(key, CellStatsRequest{});
+  CHECK_FALSE(cell.failed);
+  CHECK(cell.partitions == 1);
+  CHECK(cell.epoch == base::Epoch(1));
+}
+
+TEST_CASE("peeking_shows_what_is_ready_and_takes_nothing") {
+  EngineKit kit;
+  const auto queue = make(kit, "q", StreamKind::kQueue);
+  kit.ask<AppendDone>(queue, kit.batch(queue, "hello", 5));
+  kit.ask<AcquireDone>(queue, AcquireRequest{queue});
+  const std::vector<std::pair<Offset, Offset>> three{{Offset(1), Offset(3)}};
+  CHECK(kit.ask<PeekDone>(queue, PeekRequest{queue, 3}).ready == three);
+  CHECK(kit.ask<PeekDone>(queue, PeekRequest{queue, 3}).ready == three);
+  CHECK(kit.ask<PeekDone>(queue, PeekRequest{queue, 0}).ready.empty());
+  CHECK(kit.ask<PeekDone>(queue, PeekRequest{queue, 100}).ready.back().second == Offset(4));
+  CHECK(kit.ask<QueueStatsDone>(queue, QueueStatsRequest{queue}).ready == 4);
+  CHECK(kit.ask<PeekDone>({}, PeekRequest{{}, 1}).result.error().code == ErrorCode::kNotFound);
+}
+
 TEST_CASE("a_repeated_numbered_append_gets_its_first_offset_and_a_gap_is_refused") {
   EngineKit kit;
   const auto key = make(kit, "s", StreamKind::kStream);

@@ -87,6 +87,11 @@ void CellEngine::on(ReplyTo from, QueueStatsRequest& request) {
   reply(from, QueueStatsDone{.result = no_such_partition()}, kCommittedAlready);
 }
 
+void CellEngine::on(ReplyTo from, PeekRequest& request) {
+  if (Queue* queue = find_queue(request.queue)) return queue->peek(from, request.count_max);
+  reply(from, PeekDone{.result = no_such_partition()}, kCommittedAlready);
+}
+
 base::Lsn CellEngine::log_ranges(storage::MutationType type, const base::PartitionKey& queue,
                                  const std::vector<OffsetRange>& ranges) {
   const Partition* partition = cell_.find(queue);

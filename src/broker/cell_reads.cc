@@ -150,6 +150,18 @@ void CellEngine::on(ReplyTo from, FindEpochRequest& request) {
   broker_.emit({from, std::move(done)});
 }
 
+CellStatsDone CellEngine::cell_stats() const {
+  return {.epoch = cell_.epoch(),
+          .failed = failed(),
+          .disk_full = cell_.disk_full(),
+          .pressured = pressured_,
+          .partitions = cell_.partition_count(),
+          .tail_bytes = cell_.tail_bytes(),
+          .wal_bytes_written = cell_.wal().written_bytes()};
+}
+
+void CellEngine::on(ReplyTo from, CellStatsRequest&) { broker_.emit({from, cell_stats()}); }
+
 void CellEngine::on(ReplyTo from, TrimRequest& request) {
   Partition* partition = cell_.find(request.partition);
   if (partition == nullptr) return reply(from, TrimDone{no_such_partition()}, kCommittedAlready);

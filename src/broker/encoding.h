@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -29,6 +30,13 @@ class Encoding {
   // records may carry gaps (a compacted batch), so each visit names its offset.
   using Visit = std::function<void(base::Offset offset, HubMessage message)>;
   virtual base::Result<> to_hub(base::View batch, base::Offset base, const Visit& visit) const = 0;
+
+  // A batch in this format of messages that came in no wire format, in their order. One without a timestamp gets `now`.
+  struct Built {
+    std::vector<uint8_t> bytes;
+    base::WallTime max_ts;
+  };
+  virtual Built from_hub(std::span<const HubMessage> messages, base::WallTime now) const = 0;
 };
 
 class EncodingRegistry {

@@ -37,6 +37,12 @@ struct Response {
   std::string body = {};
 };
 
+// Why a request gets no answer of its own: what its status and the error's text are.
+struct Refusal {
+  int status = 400;
+  std::string text;
+};
+
 std::string_view reason_of(int status);             // 404: "Not Found"
 Response plain(int status, std::string text = {});  // no text: the reason
 Response method_not_allowed(std::string allowed);   // 405 with Allow

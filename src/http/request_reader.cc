@@ -60,11 +60,11 @@ RequestReader::~RequestReader() = default;
 
 Request& RequestReader::request() { return parser_->request; }
 bool RequestReader::keep_alive() const { return parser_->keep_alive(); }
-const Response& RequestReader::error() const { return error_; }
+const Refusal& RequestReader::refusal() const { return refusal_; }
 bool RequestReader::take_continue_wanted() { return std::exchange(continue_wanted_, false); }
 
 RequestReader::Read RequestReader::fail(int status, std::string text) {
-  error_ = plain(status, std::move(text));
+  refusal_ = {status, std::move(text)};
   return {.state = State::kFailed};
 }
 

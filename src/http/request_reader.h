@@ -28,9 +28,9 @@ class RequestReader {
   // `bytes` starts with what the last call did not consume. Not to be called again after kDone or kFailed.
   Read read(base::View bytes);
 
-  Request& request();             // after kDone
-  bool keep_alive() const;        // after kDone
-  const Response& error() const;  // after kFailed
+  Request& request();              // after kDone
+  bool keep_alive() const;         // after kDone
+  const Refusal& refusal() const;  // after kFailed
   // True once: the client waits for "100 Continue" before it sends its body.
   bool take_continue_wanted();
 
@@ -38,7 +38,7 @@ class RequestReader {
   class Parser;
   Read fail(int status, std::string text);
   std::unique_ptr<Parser> parser_;
-  Response error_;
+  Refusal refusal_;
   size_t scanned_bytes_ = 0;  // of the header: its end is not in there
   bool header_whole_ = false;
   bool continue_wanted_ = false;

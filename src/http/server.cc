@@ -4,7 +4,18 @@
 
 namespace polylog::http {
 
-ServerConnection::ServerConnection(io::Loop& loop, Answer answer) : loop_(loop), answer_(std::move(answer)) {}
+void Responder::operator()(const Response& response) {
+  if (const auto connection = connection_.lock()) (*connection)->answered(response);
+}
+
+Answer at_once(AnswerAtOnce answer) {
+  return [answer = std::move(answer)](const Request& request, Responder respond) { respond(answer(request)); };
+}
+
+Response plain_refusal(const Refusal& refusal) { return plain(refusal.status, refusal.text); }
+
+ServerConnection::ServerConnection(io::Loop& loop, Answer answer, RefusalPage refusal_page)
+    : loop_(loop), answer_(std::move(answer)), refusal_page_(refusal_page) {}
 ServerConnection::~ServerConnection() = default;
 
 void ServerConnection::on_open(io::Connection& connection) {
@@ -16,6 +27,7 @@ void ServerConnection::on_open(io::Connection& connection) {
 void ServerConnection::on_closed(std::string_view) {
   loop_.cancel(deadline_timer_);
   loop_.cancel(resume_timer_);
+  waiting_.reset();
   connection_ = nullptr;
 }
 
@@ -23,6 +35,7 @@ void ServerConnection::on_closed(std::string_view) {
 void ServerConnection::watch_time() {
   deadline_timer_ = loop_.call_at(request_deadline_, [this] {
     deadline_timer_ = {};
+    if (waiting_ != nullptr) request_deadline_ = loop_.now() + kRequestTimeMax;
     if (loop_.now() < request_deadline_) return watch_time();
     connection_->close_now();
   });
@@ -30,7 +43,7 @@ void ServerConnection::watch_time() {
 
 io::Handler::Taken ServerConnection::on_bytes(base::View bytes) {
   size_t at = 0;
-  while (at < bytes.size() && !closing_) {
+  while (at < bytes.size() && !closing_ && waiting_ == nullptr) {
     if (connection_->out().queued_bytes() > kQueuedBytesMax) {
       pause_for_a_turn();
       break;
@@ -52,14 +65,28 @@ size_t ServerConnection::serve(base::View bytes) {
         connection_->flush_at_turn_end();
       }
       return read.consumed_bytes;
-    case RequestReader::State::kFailed: reply(reader_->error(), false); break;
-    case RequestReader::State::kDone:
-      reply(answer_(reader_->request()), reader_->keep_alive(), reader_->request().method != "HEAD");
-      request_deadline_ = loop_.now() + kRequestTimeMax;
-      break;
+    case RequestReader::State::kFailed: reply(refusal_page_(reader_->refusal()), false); break;
+    case RequestReader::State::kDone: ask_for_answer(); break;
   }
   reader_.reset();
   return read.consumed_bytes;
+}
+
+void ServerConnection::ask_for_answer() {
+  keep_alive_ = reader_->keep_alive();
+  with_body_ = reader_->request().method != "HEAD";
+  waiting_ = std::make_shared<ServerConnection*>(this);
+  answer_(std::move(reader_->request()), Responder(waiting_));
+  if (waiting_ == nullptr) return;
+  paused_ = true;
+  connection_->pause_reading();
+}
+
+void ServerConnection::answered(const Response& response) {
+  waiting_.reset();
+  reply(response, keep_alive_, with_body_);
+  request_deadline_ = loop_.now() + kRequestTimeMax;
+  if (std::exchange(paused_, false) && !closing_) connection_->resume_reading();
 }
 
 void ServerConnection::reply(const Response& response, bool keep_alive, bool with_body) {
@@ -69,8 +96,10 @@ void ServerConnection::reply(const Response& response, bool keep_alive, bool wit
     ((head += "\r\n") += name) += ": ";
     head += value;
   };
-  field("Content-Type", response.content_type);
-  field("Content-Length", std::to_string(response.body.size()));
+  if (response.status != 204) {
+    field("Content-Type", response.content_type);
+    field("Content-Length", std::to_string(response.body.size()));
+  }
   for (const Field& extra : response.fields) field(extra.name, extra.value);
   field("Connection", keep_alive ? "keep-alive" : "close");
   head += "\r\n\r\n";

@@ -15,7 +15,7 @@ Response echo(const Request& request) {
 }
 
 struct Fixture : TestConnection {
-  Fixture() : TestConnection([](io::Loop& loop) { return std::make_unique<ServerConnection>(loop, echo); }) {}
+  Fixture() : TestConnection([](io::Loop& loop) { return std::make_unique<ServerConnection>(loop, at_once(echo)); }) {}
 };
 
 std::string ok(std::string_view body, std::string_view connection = "keep-alive") {
@@ -171,6 +171,56 @@ TEST_CASE("http: a connection without a whole request for a minute is closed, a 
   f.send("GET /echo HTT");
   f.run_for(std::chrono::seconds(2));
   CHECK(f.closed());
+}
+
+// Keeps the responders, and answers when told to.
+struct SlowFixture {
+  std::vector<Responder> waiting;
+  std::vector<std::string> asked;
+  TestConnection connection{[this](io::Loop& loop) {
+    return std::make_unique<ServerConnection>(
+        loop,
+        [this](Request&& request, Responder respond) {
+          asked.push_back(request.path);
+          waiting.push_back(respond);
+        },
+        [](const Refusal& refusal) { return Response{.status = refusal.status, .body = "no: " + refusal.text}; });
+  }};
+};
+
+TEST_CASE("http: an answer that comes later keeps its place, and the next request waits for it") {
+  SlowFixture f;
+  f.connection.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(f.asked == std::vector<std::string>{"/a"});
+  CHECK(f.connection.take_output().empty());
+  f.waiting[0]({.body = "first"});
+  CHECK(f.connection.take_output() == ok("first"));
+  REQUIRE(f.asked == std::vector<std::string>{"/a", "/b"});
+  f.waiting[0]({.body = "again"});
+  CHECK(f.connection.take_output().empty());
+  f.waiting[1]({.body = "second"});
+  CHECK(f.connection.take_output() == ok("second"));
+}
+
+TEST_CASE("http: who waits for an answer is not idle, and is forgotten when it leaves") {
+  SlowFixture f;
+  f.connection.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  f.connection.run_for(3 * kRequestTimeMax);
+  CHECK_FALSE(f.connection.closed());
+  f.waiting[0]({.body = "late"});
+  CHECK(f.connection.take_output() == ok("late"));
+  f.connection.send("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  f.connection.close_now();
+  f.waiting[1]({.body = "to nobody"});
+  CHECK(f.connection.take_output().empty());
+}
+
+TEST_CASE("http: refusals are rendered as the server's owner has it") {
+  SlowFixture f;
+  f.connection.send("GET\r\n\r\n");
+  const std::string output = f.connection.take_output();
+  CHECK(output.starts_with("HTTP/1.1 400 "));
+  CHECK(output.find("\r\n\r\nno: not a valid") != std::string::npos);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +74,8 @@ struct Config {
     base::LogFormat format = base::LogFormat::kText;
     uint32_t slow_operation_ms = 1'000;  // 0: none is logged
   } log = {};
+  // Where a setting's value came from, by key: "file polylog.toml", "--set", "--cores". Not there: it is the default.
+  std::map<std::string, std::string, std::less<>> sources = {};
 };
 
 inline constexpr uint64_t kMemoryBytesMin = 64 * base::limits::kMiB;

@@ -40,7 +40,10 @@ base::Result<> apply_table(Config& config, const toml::table& table, const std::
     }
     const auto text = text_of(node);
     const auto applied = text ? apply(config, full_key, *text) : std::unexpected(text.error());
-    if (applied) continue;
+    if (applied) {
+      config.sources[full_key] = "file " + std::string(name);
+      continue;
+    }
     std::string where = std::string(name) + ':' + std::to_string(node.source().begin.line) + ": ";
     if (!text) where += full_key + ": ";
     return base::fail(applied.error().code, where + applied.error().text);

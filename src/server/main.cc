@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "server/cli.h"
+#include "server/cli/command_line.h"
 #include "server/serve.h"
 
 namespace {
@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   const server::Command command = server::parse_command_line(argc, argv);
   if (!command.out.empty()) std::fputs(command.out.c_str(), stdout);
   if (!command.error.empty()) std::fprintf(stderr, "polylog: %s\n", command.error.c_str());
+  if (command.row != nullptr) return server::run_command(command);
   if (!command.serve) return command.exit_code;
   tune_allocator(server::memory_bytes_max_of(command.config, server::machine_memory_bytes()));
   return server::serve(command.config);

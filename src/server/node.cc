@@ -12,6 +12,7 @@
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
+#include "server/counted_handler.h"
 
 namespace polylog::server {
 namespace {
@@ -146,8 +147,9 @@ base::Result<> Node::open_cells() {
     const auto report = engine->open();
     if (report) {
       if (report->cut)
-        base::log_warn("storage", fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,
-                                              report->cut->file, report->cut->offset),
+        base::log_warn("storage",
+                       fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,
+                                   report->cut->file, report->cut->offset),
                        {{"cell", i}});
       home.tell_all_epoch(id, engine->cell().epoch());
     } else if (report.error().code == base::ErrorCode::kCorrupt) {  // the other cells go on
@@ -175,11 +177,34 @@ base::Result<> Node::open_catalog() {
 io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
   switch (protocol) {
     case Protocol::kKafka:
-      return [shared = kafka_cores_[broker.loop().core().value]] { return kafka::make_session(shared); };
-    case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
-    case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker.loop(), admin_); };
+      return [this, shared = kafka_cores_[broker.loop().core().value]] {
+        return counted(open_[0], kafka::make_session(shared));
+      };
+    case Protocol::kAmqp: return [this, &broker] { return counted(open_[1], amqp::make_session(broker, amqp_)); };
+    case Protocol::kAdmin: return [this, &broker] { return counted(open_[2], make_admin_session(broker, admin_)); };
   }
   return {};
+}
+
+void Node::fill_admin() {
+  admin_.config = config_;
+  admin_.kafka = kafka_;
+  admin_.listeners = bound_;
+  admin_.cluster_id = dir_->cluster_id();
+  admin_.core_of_cell = core_of_cell_;
+  admin_.started = cores_->core(0).wall_now();
+  admin_.disk_space = [this] { return disk_.space(config_.data_dir); };
+  admin_.connections = [this] {
+    std::map<std::string, int64_t> open;
+    for (size_t i = 0; i < open_.size(); ++i) open[std::string(kProtocolNames[i])] = open_[i].load();
+    return open;
+  };
+  std::string listen;
+  for (const ProtocolAddress& address : bound_) listen += (listen.empty() ? "" : ",") + to_text(address);
+  admin_.found = {{"listen", listen},
+                  {"cores", std::to_string(cores_->size())},
+                  {"storage.cells", std::to_string(dir_->cells())},
+                  {"memory_bytes_max", std::to_string(memory_bytes_max_of(config_, machine_memory_bytes()))}};
 }
 
 base::Result<> Node::listen_all() {
@@ -222,6 +247,7 @@ base::Result<> Node::listen_all() {
   amqp_.frame_max = config_.amqp.frame_bytes_max;
   amqp_.channel_max = config_.amqp.channel_max;
   amqp_.message_bytes_max = config_.amqp.message_bytes_max;
+  fill_admin();
   admin_.ready = true;
   return {};
 }

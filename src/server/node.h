@@ -2,6 +2,7 @@
 // loop runs and destroyed after all have stopped; in between each part is touched by its own core only.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -18,7 +19,7 @@
 #include "protocol/amqp/connection.h"
 #include "protocol/kafka/config.h"
 #include "protocol/kafka/core_shared.h"
-#include "server/admin.h"
+#include "server/admin/admin.h"
 #include "server/config.h"
 #include "server/data_dir.h"
 #include "server/node_metrics.h"
@@ -46,6 +47,7 @@ class Node {
   storage::Cell::Options cell_options(base::CellId id, const io::Disk::Space& space);
   io::HandlerFactory factory_for(Protocol protocol, broker::Broker& broker);
   base::Duration slow_operation() const;
+  void fill_admin();
   void drain_core(size_t core);
   void cell_drained();
 
@@ -65,9 +67,10 @@ class Node {
   std::unique_ptr<broker::CatalogService> catalog_;
   std::vector<std::unique_ptr<broker::Broker>> brokers_;
   std::vector<broker::Broker*> broker_list_;
-  std::vector<std::shared_ptr<kafka::CoreShared>> kafka_cores_;  // by core
-  std::vector<ProtocolAddress> bound_;                             // as configured, with real ports
+  std::vector<std::shared_ptr<kafka::CoreShared>> kafka_cores_;        // by core
+  std::vector<ProtocolAddress> bound_;                                 // as configured, with real ports
   std::vector<std::vector<std::unique_ptr<io::Listener>>> listeners_;  // by core
+  std::array<std::atomic<int64_t>, kProtocolNames.size()> open_{};     // connections, by protocol
   std::atomic<size_t> cells_to_drain_{0};
   std::atomic<bool> draining_{false};
 };

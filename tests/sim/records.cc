@@ -83,4 +83,14 @@ base::Result<> SimEncoding::to_hub(base::View batch, base::Offset base, const Vi
   return {};
 }
 
+broker::Encoding::Built SimEncoding::from_hub(std::span<const broker::HubMessage> messages, base::WallTime now) const {
+  base::Writer out;
+  out.zeros(kHeadBytes);
+  for (const broker::HubMessage& message : messages) {
+    out.u32le(static_cast<uint32_t>(message.body->size()));
+    out.text(*message.body);
+  }
+  return {.bytes = std::move(out.buffer()), .max_ts = now};
+}
+
 }  // namespace polylog::sim

@@ -38,6 +38,7 @@ class SimEncoding : public broker::Encoding {
   explicit SimEncoding(bool misplace) : misplace_(misplace) {}
   void place(base::MutView head, base::Offset base, base::Epoch epoch) const override;
   base::Result<> to_hub(base::View batch, base::Offset base, const Visit& visit) const override;
+  Built from_hub(std::span<const broker::HubMessage> messages, base::WallTime now) const override;
 
  private:
   const bool misplace_;

@@ -7,10 +7,12 @@ cd "$(dirname "$0")/../.."
 build_packages=(
   clang-19 clang-format-19 clang-tidy-19 lld-19 llvm-19 libclang-rt-19-dev cmake ninja-build ccache python3
   libboost1.81-dev libcli11-dev libtomlplusplus-dev doctest-dev libfmt-dev libisal-dev libssl-dev
-  libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libre2-dev librdkafka-dev dpkg-dev
+  libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libre2-dev libsimdjson-dev librdkafka-dev
+  dpkg-dev
 )
-test_packages=(kcat python3-venv python3-yaml procps systemd)
-python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2 confluent-kafka==2.16.1)
+test_packages=(kcat python3-venv python3-yaml procps systemd groff-base)
+python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2 confluent-kafka==2.16.1 jsonschema==4.23.0
+  PyYAML==6.0.2)
 node_packages=(kafkajs@2.2.4 amqplib@0.10.8)
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

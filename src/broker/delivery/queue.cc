@@ -154,6 +154,18 @@ void Queue::stats(ReplyTo from) {
               last_lsn_);
 }
 
+void Queue::peek(ReplyTo from, uint32_t count_max) {
+  PeekDone done;
+  int64_t left = count_max;
+  for (const auto& [first, last] : subscription_.ready_ranges(partition_->committed())) {
+    if (left == 0) break;
+    const Offset end = std::min(last, first + base::OffsetCount(left - 1));
+    done.ready.emplace_back(first, end);
+    left -= (end - first).value + 1;
+  }
+  host_.reply(from, std::move(done), last_lsn_);
+}
+
 // --- handing out
 
 uint32_t Queue::quota_of(const Consumer& consumer) {

@@ -61,6 +61,7 @@ class Queue {
   void acquire(ReplyTo from, const AcquireRequest& request);
   void purge(ReplyTo from);
   void stats(ReplyTo from);
+  void peek(ReplyTo from, uint32_t count_max);
   void session_closed(SessionId session);
   void gone();  // deleted: tells the consumers
   bool mark_for_pump() { return !std::exchange(marked_, true); }  // false: it is marked already

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/utf8.h"
 #include "protocol/amqp/field_table.h"
 #include "protocol/amqp/properties.h"
 #include "protocol/amqp/strings.h"
@@ -100,23 +101,7 @@ void put_key(TableWriter& headers, const std::string& key) {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
-    if (lead >= 0xF5 || (lead >= 0x80 && lead < 0xC2) || i + more >= text.size()) return false;
-    uint32_t point = more == 0 ? lead : lead & (0x3Fu >> more);
-    for (size_t k = 1; k <= more; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if ((next & 0xC0) != 0x80) return false;
-      point = point << 6 | (next & 0x3F);
-    }
-    const bool overlong = (more == 2 && point < 0x800) || (more == 3 && point < 0x10000);
-    if (overlong || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) return false;
-    i += more + 1;
-  }
-  return true;
-}
+bool is_utf8(std::string_view text) { return base::is_utf8(text); }
 
 HubMessage to_hub(const RecordView& record) {
   HubMessage message;
@@ -196,6 +181,24 @@ base::Result<> AmqpEncoding::to_hub(base::View batch, base::Offset base, const V
     visit(base + base::OffsetCount(i), amqp::to_hub(view.record(i)));
   }
   return {};
+}
+
+broker::Encoding::Built AmqpEncoding::from_hub(std::span<const HubMessage> messages, base::WallTime now) const {
+  BatchBuilder builder;
+  Built built{.bytes = {}, .max_ts = {-1}};
+  for (const HubMessage& message : messages) {
+    base::Writer properties;
+    encode_properties(properties, message);
+    builder.add({.arrived = now,
+                 .exchange = {},
+                 .routing_key = clip_to_shortstr(message.subject),
+                 .properties = properties.view(),
+                 .body = message.body ? base::as_view(*message.body) : base::View{}});
+    built.max_ts = std::max(built.max_ts, message.timestamp.value_or(now));
+  }
+  const base::View bytes = builder.finish();
+  built.bytes.assign(bytes.begin(), bytes.end());
+  return built;
 }
 
 }  // namespace polylog::amqp

@@ -38,6 +38,7 @@ class AmqpEncoding final : public broker::Encoding {
  public:
   void place(base::MutView head, base::Offset base, base::Epoch epoch) const override;
   base::Result<> to_hub(base::View batch, base::Offset base, const Visit& visit) const override;
+  Built from_hub(std::span<const broker::HubMessage> messages, base::WallTime now) const override;
 };
 
 broker::HubMessage to_hub(const RecordView& record);

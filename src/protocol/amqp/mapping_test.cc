@@ -132,6 +132,23 @@ TEST_CASE("amqp mapping: the stream offset joins the headers that are there") {
   CHECK(find(*view->headers(), "colour")->text() == "red");
 }
 
+TEST_CASE("amqp mapping: messages from nowhere become one batch that reads back the same") {
+  const std::vector<HubMessage> sent = {{.body = "one", .key = "k", .subject = "q", .timestamp = base::WallTime{7000}},
+                                        {.body = std::nullopt}};
+  const auto built = AmqpEncoding().from_hub(sent, base::WallTime{5});
+  CHECK(built.max_ts == base::WallTime{7000});
+  std::vector<HubMessage> messages;
+  REQUIRE(AmqpEncoding().to_hub(built.bytes, base::Offset(0),
+                                [&](base::Offset, HubMessage message) { messages.push_back(std::move(message)); }));
+  REQUIRE(messages.size() == 2);
+  CHECK(messages[0].body == "one");
+  CHECK(messages[0].key == "k");
+  CHECK(messages[0].subject == "q");
+  CHECK(messages[0].timestamp == base::WallTime{7000});
+  CHECK_FALSE(messages[1].body.has_value());
+  CHECK(messages[1].timestamp == base::WallTime{5});
+}
+
 TEST_CASE("amqp mapping: a damaged batch is an error, not a message") {
   const std::vector<uint8_t> bytes(64, 0xEE);
   bool visited = false;

@@ -5,6 +5,7 @@
 #include <deque>
 #include <string>
 
+#include "base/utf8.h"
 #include "protocol/kafka/record_stream.h"
 
 namespace polylog::kafka {
@@ -121,6 +122,19 @@ base::Result<> RecordBatchEncoding::to_hub(base::View batch, base::Offset base, 
   });
 }
 
+broker::Encoding::Built RecordBatchEncoding::from_hub(std::span<const HubMessage> messages, base::WallTime now) const {
+  BatchBuilder builder;
+  Built built{.bytes = {}, .max_ts = {-1}};
+  for (const HubMessage& message : messages) {
+    const base::WallTime time = message.timestamp.value_or(now);
+    const RecordHeaders headers(message, {});
+    builder.add(time.ms, view_of(message.key), view_of(message.body), headers.view());
+    built.max_ts = std::max(built.max_ts, time);
+  }
+  built.bytes = builder.finish();
+  return built;
+}
+
 void HubBatches::add(base::Offset offset, const HubMessage& message) {
   const base::Offset next = batch_base_ + base::OffsetCount(builder_.record_count());
   if (builder_.record_count() > 0 && offset != next) end_batch();
@@ -166,25 +180,6 @@ std::optional<TimedOffset> find_by_time(const broker::EncodingRegistry& encoding
   return found;
 }
 
-// Well-formed as RFC 3629 has it: no overlong forms, no surrogates, nothing past U+10FFFF.
-bool is_utf8(base::View bytes) {
-  for (size_t i = 0; i < bytes.size();) {
-    const uint8_t lead = bytes[i++];
-    if (lead < 0x80) continue;
-    const int more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-    if (lead < 0xC2 || lead > 0xF4 || bytes.size() - i < static_cast<size_t>(more)) return false;
-    uint8_t low = 0x80, high = 0xBF;  // of the second byte
-    if (lead == 0xE0) low = 0xA0;
-    if (lead == 0xED) high = 0x9F;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;
-    if (bytes[i] < low || bytes[i] > high) return false;
-    for (int k = 1; k < more; ++k) {
-      if ((bytes[i + static_cast<size_t>(k)] & 0xC0) != 0x80) return false;
-    }
-    i += static_cast<size_t>(more);
-  }
-  return true;
-}
+bool is_utf8(base::View bytes) { return base::is_utf8(base::as_text(bytes)); }
 
 }  // namespace polylog::kafka

@@ -45,6 +45,7 @@ class RecordBatchEncoding final : public broker::Encoding {
       : record_bytes_max_(record_bytes_max) {}
   void place(base::MutView head, base::Offset base, base::Epoch epoch) const override;
   base::Result<> to_hub(base::View batch, base::Offset base, const Visit& visit) const override;
+  Built from_hub(std::span<const broker::HubMessage> messages, base::WallTime now) const override;
 
  private:
   const size_t record_bytes_max_;

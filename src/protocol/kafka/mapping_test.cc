@@ -118,6 +118,22 @@ TEST_CASE("a_subject_that_is_the_streams_name_says_nothing") {
   CHECK(hub_messages(one_record({.subject = "the-stream"})).at(0).second.headers.empty());
 }
 
+TEST_CASE("messages_from_nowhere_become_one_batch_that_reads_back_the_same") {
+  const std::vector<HubMessage> sent = {
+      {.body = "one", .key = "k", .headers = {{"h", std::string("v")}}, .timestamp = base::WallTime{7}},
+      {.body = std::nullopt, .key = "k"}};
+  const auto built = RecordBatchEncoding().from_hub(sent, base::WallTime{5});
+  CHECK(built.max_ts == base::WallTime{7});
+  REQUIRE(validate_batch(built.bytes, {.depth = Depth::kFull}));
+  const auto messages = hub_messages(built.bytes);
+  REQUIRE(messages.size() == 2);
+  CHECK(messages[0].second.body == "one");
+  CHECK(messages[0].second.headers[0].name == "h");
+  CHECK(messages[0].second.timestamp == base::WallTime{7});
+  CHECK_FALSE(messages[1].second.body.has_value());
+  CHECK(messages[1].second.timestamp == base::WallTime{5});
+}
+
 TEST_CASE("gaps_in_offsets_begin_a_new_batch") {
   HubBatches out(base::Epoch(1), {5}, "s");
   for (const int64_t offset : {3, 4, 8}) out.add(base::Offset(offset), {.body = std::to_string(offset)});

@@ -528,6 +528,11 @@ class LetterEncoding final : public broker::Encoding {
     }
     return {};
   }
+  Built from_hub(std::span<const broker::HubMessage> messages, base::WallTime now) const override {
+    Built built{.bytes = {}, .max_ts = now};
+    for (const broker::HubMessage& message : messages) built.bytes.push_back(static_cast<uint8_t>((*message.body)[0]));
+    return built;
+  }
 };
 
 TEST_CASE("batches_of_another_protocol_are_fetched_converted") {
