@@ -9,8 +9,8 @@ namespace polylog::base {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, std::string_view why);
 }
 
-#define CHECK(condition, why)                                                          \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]]                                                     \
-      ::polylog::base::check_failed(__FILE__, __LINE__, #condition, why);              \
+#define CHECK(condition, why)                                             \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
+      ::polylog::base::check_failed(__FILE__, __LINE__, #condition, why); \
   } while (false)

@@ -45,9 +45,9 @@ struct Position {
   friend constexpr Count<Tag> operator-(Position a, Position b) { return Count<Tag>(a.value - b.value); }
 };
 
-using Offset = Position<struct OffsetTag>;       // of an entry in its partition, from 0
+using Offset = Position<struct OffsetTag>;  // of an entry in its partition, from 0
 using OffsetCount = Count<struct OffsetTag>;
-using Lsn = StrongId<struct LsnTag, uint64_t>;   // counts mutations of one cell, from 1; 0 = before all
+using Lsn = StrongId<struct LsnTag, uint64_t>;  // counts mutations of one cell, from 1; 0 = before all
 using SlotSeq = StrongId<struct SlotSeqTag, uint64_t>;
 using Epoch = StrongId<struct EpochTag, uint32_t>;  // of a cell; rises at every start
 using CellId = StrongId<struct CellTag, uint16_t>;

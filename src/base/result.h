@@ -13,26 +13,26 @@ namespace polylog::base {
 
 enum class ErrorCode : uint8_t {
   // peer errors
-  kMalformed,        // bytes that do not follow their format
-  kTooLarge,         // over a named limit
-  kNotFound,         // no such object
-  kExists,           // the object is already there
-  kInvalid,          // well-formed, but not a value that makes sense
-  kInUse,            // e.g. not empty, has consumers
-  kLocked,           // belongs to another connection
-  kNotAllowed,       // refused by access rules
-  kUnsupported,      // known, but not offered
-  kOutOfRange,       // an offset outside the log
-  kOutOfOrder,       // a producer's sequence has a gap
-  kDuplicate,        // already appended, too long ago to know where
-  kFenced,           // an older epoch of the same writer
-  kConflict,         // concurrent change
+  kMalformed,    // bytes that do not follow their format
+  kTooLarge,     // over a named limit
+  kNotFound,     // no such object
+  kExists,       // the object is already there
+  kInvalid,      // well-formed, but not a value that makes sense
+  kInUse,        // e.g. not empty, has consumers
+  kLocked,       // belongs to another connection
+  kNotAllowed,   // refused by access rules
+  kUnsupported,  // known, but not offered
+  kOutOfRange,   // an offset outside the log
+  kOutOfOrder,   // a producer's sequence has a gap
+  kDuplicate,    // already appended, too long ago to know where
+  kFenced,       // an older epoch of the same writer
+  kConflict,     // concurrent change
   // operating errors
   kDiskFull,
-  kIo,               // a read, write or sync failed
-  kCorrupt,          // stored bytes do not verify
-  kOverloaded,       // a bounded queue is full
-  kStopping,         // shutting down, or the cell stopped
+  kIo,          // a read, write or sync failed
+  kCorrupt,     // stored bytes do not verify
+  kOverloaded,  // a bounded queue is full
+  kStopping,    // shutting down, or the cell stopped
   kTimeout,
 };
 
@@ -55,13 +55,13 @@ const char* name_of(ErrorCode code);
 #define POLYLOG_CONCAT_(a, b) a##b
 #define POLYLOG_CONCAT(a, b) POLYLOG_CONCAT_(a, b)
 // TRY(expression): returns the error from the enclosing function. TRY_ASSIGN(declaration, expression): keeps the value.
-#define TRY(expression)                                                        \
-  do {                                                                         \
-    if (auto try_result = (expression); !try_result) [[unlikely]]              \
-      return std::unexpected(std::move(try_result.error()));                   \
+#define TRY(expression)                                           \
+  do {                                                            \
+    if (auto try_result = (expression); !try_result) [[unlikely]] \
+      return std::unexpected(std::move(try_result.error()));      \
   } while (false)
-#define TRY_ASSIGN(declaration, expression)                                    \
-  auto POLYLOG_CONCAT(try_result_, __LINE__) = (expression);                   \
-  if (!POLYLOG_CONCAT(try_result_, __LINE__)) [[unlikely]]                     \
+#define TRY_ASSIGN(declaration, expression)                                           \
+  auto POLYLOG_CONCAT(try_result_, __LINE__) = (expression);                          \
+  if (!POLYLOG_CONCAT(try_result_, __LINE__)) [[unlikely]]                            \
     return std::unexpected(std::move(POLYLOG_CONCAT(try_result_, __LINE__).error())); \
   declaration = std::move(*POLYLOG_CONCAT(try_result_, __LINE__))

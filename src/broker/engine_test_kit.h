@@ -22,7 +22,8 @@ struct RecordingSession final : Session {
   std::vector<T> all(Token token) const {
     std::vector<T> found;
     for (const Action& action : actions)
-      if (const T* body = std::get_if<T>(&action.body); body != nullptr && action.to.token == token) found.push_back(*body);
+      if (const T* body = std::get_if<T>(&action.body); body != nullptr && action.to.token == token)
+        found.push_back(*body);
     return found;
   }
   std::vector<Action> actions;

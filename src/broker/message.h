@@ -33,7 +33,8 @@ struct HubMessage {
   std::optional<uint8_t> priority;
   std::optional<bool> durable;
   std::optional<int64_t> time_to_live_ms;
-  std::optional<std::string> message_id, correlation_id, reply_to, content_type, content_encoding, type, user_id, app_id;
+  std::optional<std::string> message_id, correlation_id, reply_to, content_type, content_encoding, type, user_id,
+      app_id;
 };
 
 }  // namespace polylog::broker

@@ -35,8 +35,8 @@ class CoreGroup;
 class Resident {
  public:
   virtual ~Resident() = default;
-  virtual void finish_turn() = 0;                      // asked for by Core::finish_later, after the deferred tasks
-  virtual void shut_down(std::string_view why) = 0;    // the core stops: close at once
+  virtual void finish_turn() = 0;                    // asked for by Core::finish_later, after the deferred tasks
+  virtual void shut_down(std::string_view why) = 0;  // the core stops: close at once
 
  private:
   friend class Core;
@@ -62,21 +62,21 @@ class Core final : public Loop {
 
   // From any thread, but not from inside a signal handler: it takes a mutex. Runs in a later turn; in order per thread.
   void post_from_any_thread(Task task);
-  void stop();  // from any thread; the loop ends after its current turn
+  void stop();                                              // from any thread; the loop ends after its current turn
   void measure(TurnTimes times) { times_.emplace(times); }  // before run()
   // Runs turns on the calling thread until stop(); then closes the connections that are left and returns.
   void run();
 
   // For io's own files, on this core only.
   boost::asio::io_context& context();
-  base::MutView read_buffer();                // kReadBufferBytes, valid within one callback
+  base::MutView read_buffer();  // kReadBufferBytes, valid within one callback
   void next_turn(Task task) { next_turn_.push_back(std::move(task)); }
-  void finish_later(Resident& resident);      // finish_turn() at this turn's end, once
+  void finish_later(Resident& resident);  // finish_turn() at this turn's end, once
   InputBudget& input() { return input_; }
-  void watch_input();                         // someone waits for room in input()
-  void release_input(Resident& resident);     // its claim goes to those who wait
+  void watch_input();                      // someone waits for room in input()
+  void release_input(Resident& resident);  // its claim goes to those who wait
   void adopt(std::unique_ptr<Resident> resident);
-  void retire(Resident& resident);            // destroyed at the end of this turn
+  void retire(Resident& resident);  // destroyed at the end of this turn
   size_t resident_count() const { return resident_count_; }
   size_t group_size() const;
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }

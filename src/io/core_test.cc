@@ -17,7 +17,10 @@ TEST_CASE("timers_fire_in_order_of_time_and_cancelled_ones_do_not") {
   Core& core = group.core(0);
   std::string order;
   const auto start = core.now();
-  core.call_at(start + milliseconds(20), [&] { order += "c"; core.stop(); });
+  core.call_at(start + milliseconds(20), [&] {
+    order += "c";
+    core.stop();
+  });
   core.call_at(start + milliseconds(5), [&] { order += "a"; });
   core.call_at(start + milliseconds(5), [&] { order += "b"; });
   const TimerId cancelled = core.call_at(start + milliseconds(6), [&] { order += "x"; });
@@ -47,7 +50,10 @@ TEST_CASE("deferred_tasks_of_deferred_tasks_run_in_the_same_turn_end") {
       order += "1";
       core.at_turn_end([&] { order += "2"; });
     });
-    core.next_turn([&] { order += "3"; core.stop(); });
+    core.next_turn([&] {
+      order += "3";
+      core.stop();
+    });
     order += "0";
   });
   core.run();
@@ -99,7 +105,10 @@ TEST_CASE("mail_to_oneself_runs_in_a_later_turn") {
   std::string order;
   Core& core = group.core(0);
   core.post_from_any_thread([&] {
-    core.send(base::CoreId(0), [&] { order += "mail"; core.stop(); });
+    core.send(base::CoreId(0), [&] {
+      order += "mail";
+      core.stop();
+    });
     core.at_turn_end([&] { order += "end "; });
   });
   core.run();

@@ -41,7 +41,8 @@ class InputBuffer {
     size_ -= bytes;
     if (size_ == 0) release();
     // A large frame is gone and the start of the next one is left: do not hold on to the large block.
-    else if (capacity_ > kRoomBytesMin && size_ < capacity_ / 4) assign(view());
+    else if (capacity_ > kRoomBytesMin && size_ < capacity_ / 4)
+      assign(view());
   }
   void release() {
     data_.reset();

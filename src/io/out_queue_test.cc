@@ -27,8 +27,10 @@ TEST_CASE("bytes_leave_in_the_order_they_were_queued_however_they_are_sent") {
     for (int i = 0; i < 200; ++i) {
       const std::string text(static_cast<size_t>(i * 13 % 1500), static_cast<char>('a' + i % 26));
       expected += text;
-      if (i % 2 == 0) queue.write(base::as_view(text));
-      else queue.append(base::Slice::copy_of(base::as_view(text)));
+      if (i % 2 == 0)
+        queue.write(base::as_view(text));
+      else
+        queue.append(base::Slice::copy_of(base::as_view(text)));
     }
     CHECK(queue.queued_bytes() == expected.size());
     CHECK(drain(queue, step) == expected);

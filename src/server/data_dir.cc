@@ -46,9 +46,9 @@ base::Result<DataDir> DataDir::open(io::Disk& disk, const std::string& path, uin
   auto lock = disk.lock(path + "/polylog.lock");
   if (!lock) {
     if (lock.error().code != base::ErrorCode::kInUse) return std::unexpected(lock.error());
-    return base::fail(base::ErrorCode::kInUse,
-                      fmt::format("data directory {} is served by another process; stop it or choose another --data-dir",
-                                  path));
+    return base::fail(
+        base::ErrorCode::kInUse,
+        fmt::format("data directory {} is served by another process; stop it or choose another --data-dir", path));
   }
   dir.lock_ = std::move(*lock);
   auto file = disk.open(fmt::format("{}/{}", path, kIdName), io::OpenMode::kRead);
@@ -82,9 +82,9 @@ base::Result<> DataDir::create(io::Disk& disk, uint32_t cells_wanted) {
 base::Result<> DataDir::parse(std::string_view text) {
   // The last line is a checksum of those before it; directories of the first builds have none.
   const size_t crc_at = text.rfind(kCrcKey);
-  const bool sound = crc_at == std::string_view::npos ||
-                     text.substr(crc_at) == fmt::format("{}{:08x}\n", kCrcKey,
-                                                        base::crc32c(base::as_view(text.substr(0, crc_at))));
+  const bool sound =
+      crc_at == std::string_view::npos ||
+      text.substr(crc_at) == fmt::format("{}{:08x}\n", kCrcKey, base::crc32c(base::as_view(text.substr(0, crc_at))));
   uint32_t format = 0;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());

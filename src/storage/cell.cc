@@ -15,7 +15,7 @@ constexpr auto kWitnessAfter = std::chrono::seconds(1);
 constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what nobody waits for may stay
 constexpr size_t kAppendMutationBytesMax = 128;              // without further pieces
 constexpr size_t kPieceMutationBytes = 20;
-constexpr size_t kReserveFilesMin = 2;  // one to write to, one to lend to a checkpoint
+constexpr size_t kReserveFilesMin = 2;     // one to write to, one to lend to a checkpoint
 constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
 
 }  // namespace
@@ -326,9 +326,10 @@ void Cell::commit(Lsn lsn) {
 
 void Cell::on_failed(const base::Error& error) {
   if (std::exchange(failed_, true)) return;
-  base::log_error("storage", fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
-                                         "disk is sound",
-                                         options_.id.value, error.text),
+  base::log_error("storage",
+                  fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
+                              "disk is sound",
+                              options_.id.value, error.text),
                   {{"cell", options_.id.value}});
   for (WaitingLoad& waiting : std::exchange(waiting_loads_, {})) waiting.done(std::unexpected(error));
   engine_.on_cell_failed(error);

@@ -69,7 +69,7 @@ class Cell final : private PackerHost {
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
-    base::Histogram* sync_time = nullptr;  // Wal::Options::sync_time
+    base::Histogram* sync_time = nullptr;                                 // Wal::Options::sync_time
   };
   Cell(Options options, Engine& engine);
   ~Cell() override;

@@ -151,7 +151,8 @@ TEST_CASE("the_tail_stays_within_its_share_and_is_counted_right") {
   kit.open();
   std::vector<std::string> wanted;
   for (int i = 0; i < 40; ++i) {
-    wanted.push_back(test_batch(static_cast<uint64_t>(i), i % 10 == 9 ? 200 * kKiB : 5 * kKiB));  // every tenth in pieces
+    wanted.push_back(
+        test_batch(static_cast<uint64_t>(i), i % 10 == 9 ? 200 * kKiB : 5 * kKiB));  // every tenth in pieces
     REQUIRE(kit.append(kA, wanted.back()));
     REQUIRE(kit.append(kB, "b" + std::to_string(i)));
     kit.settle();
@@ -251,9 +252,10 @@ TEST_CASE("replay_from_a_checkpoint_equals_replay_from_the_start") {
           kit.cell->trim(*partition, Offset(static_cast<int64_t>(random.below(partition->appended().value + 1))));
         } else {
           const auto count = static_cast<uint32_t>(1 + random.below(3));
-          REQUIRE(kit.append(key, test_batch(static_cast<uint64_t>(i), 1 + random.below(3000)), count,
-                             WriterStamp{.id = static_cast<int64_t>(random.below(3)), .epoch = 0,
-                                         .first_sequence = i, .last_sequence = i}));
+          REQUIRE(kit.append(
+              key, test_batch(static_cast<uint64_t>(i), 1 + random.below(3000)), count,
+              WriterStamp{
+                  .id = static_cast<int64_t>(random.below(3)), .epoch = 0, .first_sequence = i, .last_sequence = i}));
         }
         kit.cell->end_turn();
         if (with_checkpoints && i % 60 == 50) CHECK(kit.checkpoint());
@@ -318,9 +320,8 @@ TEST_CASE("a_failed_checkpoint_is_made_up_for") {
   kit.idle();
   const auto checkpoints = [&] {
     const std::vector<std::string> names = *kit.disk.list("/cell");
-    return std::ranges::count_if(names, [](const std::string& name) {
-      return name.starts_with("checkpoint-") && !name.ends_with(".new");
-    });
+    return std::ranges::count_if(
+        names, [](const std::string& name) { return name.starts_with("checkpoint-") && !name.ends_with(".new"); });
   };
   kit.disk.fill_after(0);
   CHECK(kit.checkpoint().error().code == ErrorCode::kDiskFull);

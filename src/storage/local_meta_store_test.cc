@@ -27,7 +27,9 @@ struct Kit {
     store = std::make_unique<LocalMetaStore>(world.loop(0), disk, "/meta");
     return store->open();
   }
-  base::Result<> put(const std::string& key, const std::string& value) { return commit({.puts = {{key, value}}, .removes = {}}); }
+  base::Result<> put(const std::string& key, const std::string& value) {
+    return commit({.puts = {{key, value}}, .removes = {}});
+  }
   base::Result<> commit(MetaTxn txn) {
     base::Result<> result = base::fail(ErrorCode::kTimeout);
     store->commit(std::move(txn), [&](const base::Result<>& r) { result = r; });
@@ -45,7 +47,8 @@ TEST_CASE("what_was_answered_survives_and_reads_see_only_that") {
   Kit kit;
   REQUIRE(kit.open());
   bool done = false;
-  kit.store->commit({.puts = {{"a", "1"}, {"b", "2"}}, .removes = {}}, [&](const base::Result<>& r) { done = r.has_value(); });
+  kit.store->commit({.puts = {{"a", "1"}, {"b", "2"}}, .removes = {}},
+                    [&](const base::Result<>& r) { done = r.has_value(); });
   CHECK(!kit.store->get("a"));
   kit.world.run_for(std::chrono::milliseconds(100));
   CHECK(done);
@@ -145,7 +148,8 @@ TEST_CASE("a_full_disk_refuses_and_writing_resumes_with_space") {
   REQUIRE(kit.put("a", "1"));
   kit.disk.fill_after(0);
   base::Result<> put;
-  for (int i = 0; i < 50 && put; ++i) put = kit.put("fill", std::string(300'000, 'f'));  // what was set aside goes first
+  for (int i = 0; i < 50 && put; ++i)
+    put = kit.put("fill", std::string(300'000, 'f'));  // what was set aside goes first
   REQUIRE(!put);
   CHECK(put.error().code == ErrorCode::kDiskFull);
   CHECK(!kit.put("b", std::string(3'000'000, 'b')));

@@ -7,7 +7,11 @@ namespace {
 
 TEST_CASE("an_append_round_trips_with_one_and_with_255_pieces_and_no_prefix_decodes") {
   for (const size_t count : {size_t{1}, kPiecesPerBatchMax}) {
-    AppendMutation m{.partition = {{}, 5}, .base_offset = base::Offset(10), .count = 3, .crc = 7, .encoding = 2,
+    AppendMutation m{.partition = {{}, 5},
+                     .base_offset = base::Offset(10),
+                     .count = 3,
+                     .crc = 7,
+                     .encoding = 2,
                      .writer = WriterStamp{1, 2, 3, 4}};
     for (size_t i = 0; i < count; ++i) m.pieces.push_back({{i, i * 2}, static_cast<uint32_t>(i + 1)});
     base::Writer out;

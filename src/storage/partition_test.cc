@@ -8,7 +8,10 @@ namespace {
 TEST_CASE("batches_are_found_by_offset_and_time_trimmed_whole_and_saved_bytes_load_equal") {
   Partition p({{}, 1}, false);
   for (int i = 0; i < 10; ++i) {
-    AppendMutation m{.base_offset = p.appended(), .count = 3, .epoch = base::Epoch(static_cast<uint32_t>(1 + i / 4)), .max_ts = {i * 10}};
+    AppendMutation m{.base_offset = p.appended(),
+                     .count = 3,
+                     .epoch = base::Epoch(static_cast<uint32_t>(1 + i / 4)),
+                     .max_ts = {i * 10}};
     m.pieces = {{{1, static_cast<uint64_t>(i)}, 5}};
     if (i == 4) m.pieces.push_back({{2, 0}, 7});
     p.apply_append(m, Lsn(static_cast<uint64_t>(i + 1)), base::Slice::copy_of(base::as_view("bytes")));

@@ -106,11 +106,11 @@ TEST_CASE("no_flipped_bit_is_ever_served") {
     const uint64_t at = random.below(size);
     REQUIRE(kit.disk.flip_bit(path, at, static_cast<unsigned>(random.below(8))));
     const bool spans = random.below(2) == 0;
-    const auto read = kit.reader.read(
-        kit.source, {.from = Offset(0),
-                     .end = kit.end(),
-                     .bytes_max = SIZE_MAX,
-                     .span_encoding = spans ? std::optional<uint8_t>(kTag) : std::nullopt});
+    const auto read =
+        kit.reader.read(kit.source, {.from = Offset(0),
+                                     .end = kit.end(),
+                                     .bytes_max = SIZE_MAX,
+                                     .span_encoding = spans ? std::optional<uint8_t>(kTag) : std::nullopt});
     if (at < kExtentHeadBytes) {
       CHECK(read.has_value());
       CHECK(check_extent_head(*kit.source.file, kCell, {ExtentKind::kSegment, 5}).error().code ==

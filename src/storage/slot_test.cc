@@ -8,9 +8,19 @@ namespace polylog::storage {
 namespace {
 
 TEST_CASE("a_header_round_trips_and_any_flipped_bit_is_noticed") {
-  SlotHeader header{.kind = SlotKind::kWitness, .cell = base::CellId(7), .epoch = base::Epoch(9), .seq = SlotSeq(11),
-                    .lsn = Lsn(13), .durable_seq = SlotSeq(10), .position = {3, 8192}, .leader_ts = {99},
-                    .batch_bytes = 5, .mutation_bytes = 6, .mutation_count = 1, .previous_crc = 77, .body_crc = 88};
+  SlotHeader header{.kind = SlotKind::kWitness,
+                    .cell = base::CellId(7),
+                    .epoch = base::Epoch(9),
+                    .seq = SlotSeq(11),
+                    .lsn = Lsn(13),
+                    .durable_seq = SlotSeq(10),
+                    .position = {3, 8192},
+                    .leader_ts = {99},
+                    .batch_bytes = 5,
+                    .mutation_bytes = 6,
+                    .mutation_count = 1,
+                    .previous_crc = 77,
+                    .body_crc = 88};
   std::array<uint8_t, kSlotHeaderBytes> bytes{};
   const uint32_t written = encode_slot_header(header, bytes);
   SlotHeader read;

@@ -40,7 +40,7 @@ class Wal {
     WalFiles& files;
     base::CellId cell;
     base::Uuid nonce;
-    std::function<base::WallTime()> clock;                 // the cell's
+    std::function<base::WallTime()> clock;  // the cell's
     std::function<void(Lsn durable)> on_durable;
     std::function<void(const base::Error&)> on_failed;
     base::Histogram* sync_time = nullptr;  // of group commits, as the core sees them
@@ -75,7 +75,7 @@ class Wal {
   // Call at a turn's end when someone waits for what was added. What nobody waits for may stay in the open slot, to leave
   // with the next that matters.
   void seal();
-  void write_witness();            // an empty slot; only when nothing is open or in flight
+  void write_witness();  // an empty slot; only when nothing is open or in flight
   Lsn next_lsn() const { return next_lsn_; }
   Lsn durable_lsn() const { return durable_lsn_; }
   // End of the last slot known to be synced: what lies before it can be read back.

@@ -94,8 +94,8 @@ class Recovery {
 
   bool is_successor(const Slot& slot) const {
     const WalEnd& end = report_.end;
-    const bool epoch_fits = slot.header.kind == SlotKind::kOpening ? slot.header.epoch > end.epoch
-                                                                   : slot.header.epoch == end.epoch;
+    const bool epoch_fits =
+        slot.header.kind == SlotKind::kOpening ? slot.header.epoch > end.epoch : slot.header.epoch == end.epoch;
     return epoch_fits && slot.header.seq == end.next_seq && slot.header.lsn == end.next_lsn &&
            slot.header.previous_crc == end.previous_crc;
   }

@@ -25,7 +25,8 @@ std::vector<Place> fill(CellKit& kit, int batches, size_t bytes) {
     REQUIRE(kit.append(kA, test_batch(static_cast<uint64_t>(i), bytes)));
     kit.settle();
     const WalPosition at = kit.cell->find(kA)->find(Offset(i))->at;
-    places.push_back({"/cell/" + WalFiles::name_of(at.file_seq), at.offset - kSlotHeaderBytes, kSlotHeaderBytes + bytes});
+    places.push_back(
+        {"/cell/" + WalFiles::name_of(at.file_seq), at.offset - kSlotHeaderBytes, kSlotHeaderBytes + bytes});
   }
   return places;
 }
@@ -111,7 +112,8 @@ TEST_CASE("leftovers_of_an_older_epoch_behind_a_cut_count_for_nothing") {
   for (const size_t i : {3u, 4u, 5u}) REQUIRE(kit.disk.flip_bit(places[i].file, places[i].slot_offset + 300, 0));
   CHECK(kit.open().cut);
   kit.close();
-  for (const size_t i : {4u, 5u}) REQUIRE(kit.disk.flip_bit(places[i].file, places[i].slot_offset + 300, 0));  // sound again
+  for (const size_t i : {4u, 5u})
+    REQUIRE(kit.disk.flip_bit(places[i].file, places[i].slot_offset + 300, 0));  // sound again
   CHECK(!kit.open().cut);
   CHECK(kit.contents(kA)->size() == 3);
 }
@@ -136,7 +138,8 @@ TEST_CASE("a_log_that_ends_before_what_its_checkpoint_reflects_is_refused") {
     CellKit kit;
     REQUIRE(kit.disk.make_directory("/cell"));
     auto worker = kit.world.loop(0).make_worker("checkpoint");
-    CheckpointWriter writer(kit.disk, *worker, "/cell", {.cell = base::CellId(3), .replay_start = {.position = {1, 0}}});
+    CheckpointWriter writer(kit.disk, *worker, "/cell",
+                            {.cell = base::CellId(3), .replay_start = {.position = {1, 0}}});
     base::Writer payload;
     write_key(payload, kA);
     Partition(kA, false).save(payload);
@@ -216,8 +219,8 @@ TEST_CASE("no_single_bit_flip_over_a_thousand_places_is_served_or_hidden") {
     const std::vector<std::string> names = *kit.disk.list("/cell");
     for (const std::string& name : names)
       if (name.starts_with("checkpoint") || name == WalFiles::name_of(1)) files.push_back("/cell/" + name);
-    const uint64_t used = kit.cell->wal().durable_end().file_seq == 1 ? kit.cell->wal().durable_end().offset
-                                                                     : CellKit::kFileBytes;
+    const uint64_t used =
+        kit.cell->wal().durable_end().file_seq == 1 ? kit.cell->wal().durable_end().offset : CellKit::kFileBytes;
     kit.close();
     const std::string& file = files[random.below(files.size())];
     const bool is_wal = file.ends_with(".plw");

@@ -17,7 +17,8 @@ base::Result<WriterTable::Verdict> WriterTable::check(const WriterStamp& stamp) 
   const auto found = writers_.find(stamp.id);
   if (found == writers_.end()) return Verdict{};
   const State& state = found->second;
-  if (stamp.epoch < state.epoch) return base::fail(base::ErrorCode::kFenced, "writer epoch is older than the known one");
+  if (stamp.epoch < state.epoch)
+    return base::fail(base::ErrorCode::kFenced, "writer epoch is older than the known one");
   if (stamp.epoch > state.epoch) {
     if (stamp.first_sequence == 0) return Verdict{};
     return base::fail(base::ErrorCode::kOutOfOrder, "a new writer epoch begins at sequence 0");

@@ -234,7 +234,9 @@ void CatalogService::broadcast(uint64_t number) {
   Change& change = changes_.at(number);
   using What = CatalogDelta::What;
   const CatalogDelta delta{.version = ++delta_version_,
-                           .what = change.settings ? What::kSettings : change.after ? What::kPut : What::kRemove,
+                           .what = change.settings ? What::kSettings
+                                   : change.after  ? What::kPut
+                                                   : What::kRemove,
                            .record = change.after ? change.after : change.before,
                            .settings = change.settings};
   if (!change.after && change.stored) wait_for_drops(change.before);
@@ -257,7 +259,8 @@ void CatalogService::answer_front() {
   while (!changes_.empty()) {
     Change& front = changes_.begin()->second;
     if (!front.durable || front.acks_missing > 0) return;
-    options_.brokers[0]->emit({front.from, CatalogDone{std::move(front.result), front.after ? front.after : front.before}});
+    options_.brokers[0]->emit(
+        {front.from, CatalogDone{std::move(front.result), front.after ? front.after : front.before}});
     changes_.erase(changes_.begin());
   }
 }

@@ -43,9 +43,9 @@ class CatalogService {
   struct Change {
     ReplyTo from;
     base::Result<> result;
-    Record before, after;      // either may be null; both null: nothing changes
+    Record before, after;                      // either may be null; both null: nothing changes
     std::shared_ptr<const Settings> settings;  // of a change of settings: what they will be
-    bool stored = false;       // goes to the MetaStore
+    bool stored = false;                       // goes to the MetaStore
     size_t acks_missing = 0;
     bool durable = false;
     std::string name;                       // of the stream it is about; empty: of none
@@ -75,7 +75,7 @@ class CatalogService {
   std::map<std::string, Record, std::less<>> by_name_;
   std::unordered_map<base::Uuid, Record> by_id_;
   std::shared_ptr<const Settings> settings_ = std::make_shared<Settings>();
-  std::map<uint64_t, Change> changes_;  // by number, in order; answered from the front
+  std::map<uint64_t, Change> changes_;                                  // by number, in order; answered from the front
   std::unordered_map<std::string, std::deque<uint64_t>> by_busy_name_;  // the first is under way, the rest wait
   uint64_t next_change_ = 1;
   uint64_t delta_version_ = 0;

@@ -50,7 +50,9 @@ TEST_CASE("deleting_leaves_a_tombstone_until_every_cell_has_dropped_its_part") {
   CHECK(kit.change(DeleteStream{done.record->id}).result.error().code == ErrorCode::kNotFound);
   kit.crash();
   for (size_t i = 0; i < 3; ++i)
-    kit.brokers[i]->cell(base::CellId(static_cast<uint16_t>(i)))->cell().for_each_partition([](storage::Partition&) { FAIL("a part is left"); });
+    kit.brokers[i]->cell(base::CellId(static_cast<uint16_t>(i)))->cell().for_each_partition([](storage::Partition&) {
+      FAIL("a part is left");
+    });
 }
 
 TEST_CASE("a_delete_cut_off_by_a_crash_anywhere_is_whole_or_not_at_all_in_the_end") {
@@ -101,7 +103,8 @@ TEST_CASE("settings_that_changed_meanwhile_are_not_overwritten") {
 
 TEST_CASE("settings_of_groups_act_at_once_and_fall_back_to_what_the_broker_was_started_with") {
   const GroupConfig defaults{.session_timeout_ms_min = 7};
-  const GroupConfig set = with_settings(defaults, {{"groups.members_max", "3"}, {"groups.session_timeout_ms_max", "x"}});
+  const GroupConfig set =
+      with_settings(defaults, {{"groups.members_max", "3"}, {"groups.session_timeout_ms_max", "x"}});
   CHECK(set.members_max == 3);
   CHECK(set.session_timeout_ms_min == 7);
   CHECK(set.session_timeout_ms_max == defaults.session_timeout_ms_max);
@@ -137,7 +140,8 @@ TEST_CASE("of_conflicting_changes_one_wins") {
   CHECK(loser.result.error().code == ErrorCode::kExists);
   CHECK(loser.record->id == winner.record->id);
   const base::Uuid id = winner.record->id;
-  const Token a = kit.send_catalog(AlterStream{id, 1, {{"k", "a"}}}), b = kit.send_catalog(AlterStream{id, 1, {{"k", "b"}}});
+  const Token a = kit.send_catalog(AlterStream{id, 1, {{"k", "a"}}}),
+              b = kit.send_catalog(AlterStream{id, 1, {{"k", "b"}}});
   kit.settle();
   CHECK(kit.session->all<CatalogDone>(a)[0].result);
   CHECK(kit.session->all<CatalogDone>(b)[0].result.error().code == ErrorCode::kConflict);
@@ -159,8 +163,10 @@ TEST_CASE("a_change_the_meta_store_refuses_leaves_no_trace_and_nothing_is_built_
                       [&](const base::Result<>& result) { put = result; });
     kit.settle();
   }
-  const Token created = kit.send_catalog(CreateStream{.wanted = {.name = "x", .attributes = {{"k", std::string(400'000, 'x')}}}});
-  const Token again = kit.send_catalog(CreateStream{.wanted = {.name = "x", .attributes = {{"k", std::string(400'000, 'x')}}}});
+  const Token created =
+      kit.send_catalog(CreateStream{.wanted = {.name = "x", .attributes = {{"k", std::string(400'000, 'x')}}}});
+  const Token again =
+      kit.send_catalog(CreateStream{.wanted = {.name = "x", .attributes = {{"k", std::string(400'000, 'x')}}}});
   const Token altered = kit.send_catalog(AlterStream{kept.record->id, 1, {{"k", std::string(400'000, 'x')}}});
   kit.settle();
   for (const Token token : {created, again, altered}) {

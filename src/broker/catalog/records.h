@@ -24,8 +24,8 @@ struct StreamRecord {
   base::Uuid id;
   std::string name;  // unique in its name space; the only name space so far is the default one
   StreamKind kind = StreamKind::kStream;
-  bool durable = true;       // false: memory-only partitions, never in the MetaStore
-  bool auto_delete = false;  // gone with its last consumer
+  bool durable = true;                       // false: memory-only partitions, never in the MetaStore
+  bool auto_delete = false;                  // gone with its last consumer
   std::optional<SessionId> exclusive_owner;  // only that session may use it; gone with it
   std::vector<base::CellId> partitions;      // the cell of each
   // Settings by name, kept for the protocol that set them ("<protocol>.<setting>"); the engine reads none of them.

@@ -44,7 +44,8 @@ TEST_CASE("random_changes_agree_with_a_set_of_integers_and_ranges_stay_merged") 
         if (range) REQUIRE(std::max(range->first.value, at) == *next);
       }
       uint64_t inside = 0;
-      for (const auto& [low, high] : set.within({{Offset(first), Offset(last)}})) inside += static_cast<uint64_t>((high - low).value) + 1;
+      for (const auto& [low, high] : set.within({{Offset(first), Offset(last)}}))
+        inside += static_cast<uint64_t>((high - low).value) + 1;
       REQUIRE(inside == static_cast<uint64_t>(std::distance(model.lower_bound(first), model.upper_bound(last))));
     }
     base::Writer out;

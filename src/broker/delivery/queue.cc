@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kLoadBytes = 1 << 20;
 constexpr uint64_t kFairShares = 8;  // each of several consumers gets its part of a backlog in at least so many goes
-constexpr uint32_t kRunMax = 4096;  // entries handed to one consumer in one go
+constexpr uint32_t kRunMax = 4096;   // entries handed to one consumer in one go
 
 uint64_t count_of(const std::vector<OffsetRange>& ranges) {
   uint64_t count = 0;
@@ -29,7 +29,8 @@ Queue::Consumer* Queue::find(ReplyTo id) {
 
 void Queue::attach(ReplyTo from, const AttachRequest& request) {
   const bool taken = !consumers_.empty() && (request.exclusive || consumers_.front().exclusive);
-  if (taken) return host_.reply(from, AttachDone{base::fail(base::ErrorCode::kInUse, "an exclusive consumer")}, last_lsn_);
+  if (taken)
+    return host_.reply(from, AttachDone{base::fail(base::ErrorCode::kInUse, "an exclusive consumer")}, last_lsn_);
   Consumer consumer{.id = from,
                     .auto_settle = request.auto_settle,
                     .exclusive = request.exclusive,
@@ -93,7 +94,8 @@ void Queue::settle_ranges(const std::vector<OffsetRange>& ranges, base::Lsn& lsn
   lsn = last_lsn_ = host_.log_settled(key_, ranges);
   subscription_.apply_settled(ranges, lsn);
   host_.trim(*partition_, subscription_.floor());
-  while (!loaded_.empty() && partition_->find(Offset(loaded_.begin()->first)) == nullptr) loaded_.erase(loaded_.begin());
+  while (!loaded_.empty() && partition_->find(Offset(loaded_.begin()->first)) == nullptr)
+    loaded_.erase(loaded_.begin());
 }
 
 void Queue::give_credit(ReplyTo id, uint32_t count) {

@@ -63,7 +63,7 @@ class Queue {
   void stats(ReplyTo from);
   void peek(ReplyTo from, uint32_t count_max);
   void session_closed(SessionId session);
-  void gone();  // deleted: tells the consumers
+  void gone();                                                    // deleted: tells the consumers
   bool mark_for_pump() { return !std::exchange(marked_, true); }  // false: it is marked already
   void pump();
   void loaded(base::Result<std::vector<storage::StoredBatch>> batches);
@@ -102,9 +102,9 @@ class Queue {
   base::PartitionKey key_;
   storage::Partition* partition_ = nullptr;
   Subscription subscription_;
-  std::vector<Consumer> consumers_;  // by falling priority
-  size_t next_ = 0;                  // round robin
-  std::vector<Consumer> departed_;   // detached while deliveries were open that count in a pool
+  std::vector<Consumer> consumers_;      // by falling priority
+  size_t next_ = 0;                      // round robin
+  std::vector<Consumer> departed_;       // detached while deliveries were open that count in a pool
   std::map<SessionId, OffsetSet> held_;  // who has what open: only he may settle it, and it comes back when he goes
   std::vector<WaitingAcquire> acquires_;
   std::map<int64_t, base::Slice> loaded_;  // by base offset: brought back from disk, until settled past

@@ -17,8 +17,12 @@ class Host final : public QueueHost {
  public:
   Host() { queue.set_partition(partition); }
 
-  base::Lsn log_delivered(const base::PartitionKey&, const std::vector<OffsetRange>&) override { return ++lsn, base::Lsn(lsn); }
-  base::Lsn log_settled(const base::PartitionKey&, const std::vector<OffsetRange>&) override { return ++lsn, base::Lsn(lsn); }
+  base::Lsn log_delivered(const base::PartitionKey&, const std::vector<OffsetRange>&) override {
+    return ++lsn, base::Lsn(lsn);
+  }
+  base::Lsn log_settled(const base::PartitionKey&, const std::vector<OffsetRange>&) override {
+    return ++lsn, base::Lsn(lsn);
+  }
   void reply(ReplyTo who, ActionBody body, base::Lsn) override { replies.push_back({who, std::move(body)}); }
   void trim(Partition& p, Offset log_start) override { p.apply_trim(log_start, {}); }
   void load(Queue&, std::vector<storage::StoredBatch> batches) override { loads.push_back(std::move(batches)); }
@@ -54,7 +58,8 @@ class Host final : public QueueHost {
     }
     return offsets;
   }
-  void settle(ReplyTo consumer, int64_t first, int64_t last, SettleRequest::Outcome outcome = SettleRequest::Outcome::kDone) {
+  void settle(ReplyTo consumer, int64_t first, int64_t last,
+              SettleRequest::Outcome outcome = SettleRequest::Outcome::kDone) {
     queue.settle({consumer.session, Token{999}},
                  {.outcome = outcome, .ranges = {{Offset(first), Offset(last)}}, .consumer = consumer.token});
   }
@@ -65,7 +70,9 @@ class Host final : public QueueHost {
     return done;
   }
   template <typename T>
-  T last() { return std::get<T>(replies.back().body); }
+  T last() {
+    return std::get<T>(replies.back().body);
+  }
 
   Partition partition{{}, true};
   Queue queue{*this, {}};

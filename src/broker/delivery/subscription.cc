@@ -118,7 +118,8 @@ bool Subscription::load(base::Reader& in, base::Lsn stamp) {
 
 std::string Subscription::describe() const {
   return fmt::format("floor {} fresh {} open {} returned {} settled above floor {} delivered {} stamp {}", floor_.value,
-                     fresh_.value, open_.count(), returned_.count(), settled_.count(), delivered_.count(), stamp_.value);
+                     fresh_.value, open_.count(), returned_.count(), settled_.count(), delivered_.count(),
+                     stamp_.value);
 }
 
 }  // namespace polylog::broker

@@ -36,9 +36,7 @@ class Random {
   int64_t between(int64_t low, int64_t high) {  // both included
     return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low) + 1));
   }
-  bool chance(double probability) {
-    return static_cast<double>(next() >> 11) * 0x1.0p-53 < probability;
-  }
+  bool chance(double probability) { return static_cast<double>(next() >> 11) * 0x1.0p-53 < probability; }
 
  private:
   std::array<uint64_t, 4> state_;

@@ -59,8 +59,10 @@ void SimDisk::crash_inode(Inode& inode, Random& random) {
   for (size_t begin = 0; begin < changes.size();) {
     if (changes[begin].is_truncate) {
       truncates_survive = truncates_survive && random.chance(0.5);
-      if (truncates_survive) apply(image, changes[begin]);
-      else ++counts_.truncates_undone;
+      if (truncates_survive)
+        apply(image, changes[begin]);
+      else
+        ++counts_.truncates_undone;
       ++begin;
       continue;
     }

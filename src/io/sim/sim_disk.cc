@@ -128,9 +128,8 @@ Result<> SimFile::sync_data() {
     SimDisk::apply(inode_->synced, unsynced[i]);
     SimDisk::supersede({unsynced.begin(), unsynced.begin() + static_cast<ptrdiff_t>(i)}, unsynced[i]);
   }
-  std::erase_if(unsynced, [](const auto& change) {
-    return !change.abandoned || (!change.is_truncate && change.bytes.empty());
-  });
+  std::erase_if(unsynced,
+                [](const auto& change) { return !change.abandoned || (!change.is_truncate && change.bytes.empty()); });
   return {};
 }
 

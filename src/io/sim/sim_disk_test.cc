@@ -56,9 +56,12 @@ TEST_CASE("unsynced_bytes_are_lost_kept_and_torn_over_seeds") {
     disk.crash();
     const std::string text = contents(disk, "/d/f");
     const auto ones = std::ranges::count(text, '1'), twos = std::ranges::count(text, '2');
-    if (ones == 0 && twos == 0) ++lost;
-    else if (ones == 8192 && twos == 8192) ++kept;
-    else if (ones % 8192 != 0 || twos % 8192 != 0) ++torn;
+    if (ones == 0 && twos == 0)
+      ++lost;
+    else if (ones == 8192 && twos == 8192)
+      ++kept;
+    else if (ones % 8192 != 0 || twos % 8192 != 0)
+      ++torn;
     if (ones == 0 && twos == 8192) ++reordered;
     CHECK(ones % 512 == 0);
     CHECK(twos % 512 == 0);

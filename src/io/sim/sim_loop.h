@@ -42,7 +42,7 @@ class SimWorld {
     base::Duration job_delay_max = std::chrono::microseconds(500);
     base::Duration timer_late_max = std::chrono::microseconds(20);
     base::Duration long_delay_max = std::chrono::milliseconds(20);
-    double long_delay_chance = 0.01;  // of mail and jobs
+    double long_delay_chance = 0.01;   // of mail and jobs
     size_t mail_in_flight_max = 1024;  // per sending core
     int64_t wall_start_ms = 1'700'000'000'000;
   };
@@ -57,8 +57,8 @@ class SimWorld {
   base::MonoTime now() const { return now_; }
   base::WallTime wall_now() const { return {options_.wall_start_ms + wall_skew_ms_ + now_.ns / 1'000'000}; }
 
-  void post(base::CoreId core, Task task);  // as an event at the present time: how tests reach a core
-  bool step();                              // runs one event; false when nothing is pending
+  void post(base::CoreId core, Task task);   // as an event at the present time: how tests reach a core
+  bool step();                               // runs one event; false when nothing is pending
   bool run_until_idle(uint64_t events_max);  // false: events_max were not enough
   void run_until(base::MonoTime until);      // and moves time there
   void run_for(base::Duration duration) { run_until(now_ + duration); }
@@ -130,8 +130,8 @@ class SimLoop final : public Loop {
   const base::CoreId core_;
   TimerQueue timers_;
   std::vector<Task> turn_end_;
-  bool turn_scheduled_ = false;                // an empty turn is due, for tasks deferred outside of any
-  std::vector<base::MonoTime> last_arrival_;   // of mail, by destination
+  bool turn_scheduled_ = false;               // an empty turn is due, for tasks deferred outside of any
+  std::vector<base::MonoTime> last_arrival_;  // of mail, by destination
   size_t mail_in_flight_ = 0;
 };
 

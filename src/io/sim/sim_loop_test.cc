@@ -19,7 +19,8 @@ TEST_CASE("the_same_seed_gives_the_same_run_and_another_seed_another") {
     for (int i = 0; i < 20; ++i) {
       const CoreId to(static_cast<uint16_t>(i % 3));
       world.loop(1).send(to, [&, i] { order += std::to_string(i) + " "; });
-      worker->submit([&, i] { order += "j" + std::to_string(i) + " "; }, [&, i] { order += "d" + std::to_string(i) + " "; });
+      worker->submit([&, i] { order += "j" + std::to_string(i) + " "; },
+                     [&, i] { order += "d" + std::to_string(i) + " "; });
     }
     CHECK(world.run_until_idle(1000));
     return order + std::to_string(world.digest());
@@ -34,7 +35,10 @@ TEST_CASE("mail_of_a_pair_keeps_its_order_and_pairs_overtake_each_other") {
     SimWorld world({.seed = seed, .cores = 3});
     std::vector<int> from_0, all;
     for (int i = 0; i < 10; ++i) {
-      world.loop(0).send(CoreId(2), [&, i] { from_0.push_back(i); all.push_back(i); });
+      world.loop(0).send(CoreId(2), [&, i] {
+        from_0.push_back(i);
+        all.push_back(i);
+      });
       world.loop(1).send(CoreId(2), [&, i] { all.push_back(i); });
     }
     world.run_until_idle(1000);
@@ -64,7 +68,10 @@ TEST_CASE("deferred_tasks_run_after_the_event_that_deferred_them") {
   Loop& loop = world.loop(0);
   loop.at_turn_end([&] { order += "outside "; });
   world.post(CoreId(0), [&] {
-    loop.at_turn_end([&] { order += "end "; loop.at_turn_end([&] { order += "end2 "; }); });
+    loop.at_turn_end([&] {
+      order += "end ";
+      loop.at_turn_end([&] { order += "end2 "; });
+    });
     order += "event ";
   });
   world.run_until_idle(10);

@@ -55,10 +55,10 @@ struct Reply {
   std::vector<uint8_t> bytes;
   std::vector<Streamed> streamed;
   // Not sent; for metrics and the log of slow requests.
-  ErrorCode error = ErrorCode::kNone;      // the first in it
-  bool waited_as_asked = false;            // for records or members: no wonder that it took long
+  ErrorCode error = ErrorCode::kNone;                // the first in it
+  bool waited_as_asked = false;                      // for records or members: no wonder that it took long
   base::MonoTime staged_at = {}, committed_at = {};  // of what it appended; 0: nothing
-  std::string object = {};                      // what it is about; only where Call::is_slow()
+  std::string object = {};                           // what it is about; only where Call::is_slow()
   size_t size_bytes() const;
 };
 
