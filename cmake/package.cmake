@@ -4,11 +4,10 @@ set(generated ${CMAKE_BINARY_DIR}/package)
 set(packaging ${PROJECT_SOURCE_DIR}/packaging)
 
 install(CODE "execute_process(COMMAND ${packaging}/generate.sh $<TARGET_FILE:polylog> ${generated}
-                              COMMAND_ERROR_IS_FATAL ANY)
-              if(EXISTS ${generated}/polylog.1.gz)
-                file(INSTALL ${generated}/polylog.1.gz
-                     DESTINATION \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/usr/share/man/man1)
-              endif()")
+                              COMMAND_ERROR_IS_FATAL ANY)")
+foreach(page polylog polylog-stream polylog-group polylog-queue)
+  install(FILES ${generated}/${page}.1.gz DESTINATION usr/share/man/man1)
+endforeach()
 install(TARGETS polylog RUNTIME DESTINATION usr/bin)
 install(FILES ${generated}/polylog.toml DESTINATION etc/polylog)
 install(FILES ${packaging}/polylog.service DESTINATION usr/lib/systemd/system)

@@ -65,8 +65,9 @@ def test_the_package_holds_these_files_and_no_others(unpacked):
     doc = "usr/share/doc/polylog/"
     wanted = {"usr/bin/polylog", "etc/polylog/polylog.toml", "usr/lib/systemd/system/polylog.service",
               "usr/lib/sysusers.d/polylog.conf", doc + "copyright", doc + "README.md", doc + "CHANGELOG.md",
-              doc + "examples/alerts.yml", doc + "examples/polylog.json"}
-    assert {name for name in files if not name.startswith("DEBIAN/")} - {"usr/share/man/man1/polylog.1.gz"} == wanted
+              doc + "examples/alerts.yml", doc + "examples/polylog.json",
+              *(f"usr/share/man/man1/polylog{group}.1.gz" for group in ("", "-stream", "-group", "-queue"))}
+    assert {name for name in files if not name.startswith("DEBIAN/")} == wanted
 
 
 def test_the_unit_leaves_little_open():
