@@ -1,5 +1,7 @@
 #include "broker/retention.h"
 
+#include <algorithm>
+
 namespace polylog::broker {
 namespace {
 
@@ -9,8 +11,8 @@ class Sweep {
       : policy_(policy), now_(now), bytes_left_(partition.stored_bytes()), from_(partition.start()) {}
 
   // False: this one stays, and so does what follows.
-  bool pass(base::WallTime max_ts, uint64_t bytes, base::Offset end) {
-    const bool too_old = policy_.age_ms_max && now_.ms - max_ts.ms > *policy_.age_ms_max;
+  bool pass(base::WallTime max_ts, base::WallTime append_ts, uint64_t bytes, base::Offset end) {
+    const bool too_old = policy_.age_ms_max && now_.ms - std::max(max_ts, append_ts).ms > *policy_.age_ms_max;
     const bool too_much = policy_.bytes_max && bytes_left_ >= *policy_.bytes_max + bytes;
     if (!too_old && !too_much) return false;
     bytes_left_ -= bytes;
@@ -33,10 +35,10 @@ base::Offset retained_from(const storage::Partition& partition, const RetentionP
   Sweep sweep(partition, policy, now);
   if (policy.keeps_all()) return sweep.from();
   for (const storage::SegmentRef& segment : partition.segments())
-    if (!sweep.pass(segment.max_ts, segment.data_bytes, segment.end_offset)) return sweep.from();
+    if (!sweep.pass(segment.max_ts, segment.append_ts, segment.data_bytes, segment.end_offset)) return sweep.from();
   for (const storage::BatchRef& batch : partition.batches()) {
     if (batch.end_offset() > partition.committed()) break;
-    if (!sweep.pass(batch.max_ts, batch.bytes, batch.end_offset())) break;
+    if (!sweep.pass(batch.max_ts, batch.append_ts, batch.bytes, batch.end_offset())) break;
   }
   return sweep.from();
 }

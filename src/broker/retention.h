@@ -1,8 +1,9 @@
 // Retention: from which offset on a stream is kept, by age and by size. Pure functions; CellEngine asks every few seconds and
 // trims. Queues are not retained by time: their entries go when they are settled.
 //
-// Age is that of the youngest record of a batch (or of a segment's youngest batch), so nothing goes too early; a
-// time in the future holds back what follows it until then.
+// Age is that of the youngest record of a batch (or of a segment's youngest batch), and never more than the time since it
+// was appended: what is loaded with times long past stays as long as anything else. A time in the future holds back what
+// follows it until then.
 // Size goes batch by batch: what is left is at least `bytes_max`.
 #pragma once
 

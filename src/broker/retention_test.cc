@@ -28,6 +28,26 @@ TEST_CASE("age_counts_from_the_youngest_record_and_one_millisecond_decides") {
   CHECK(retained_from(f.p, {}, {1'000'000}) == Offset(0));
 }
 
+TEST_CASE("what_was_appended_with_a_time_long_past_stays_as_long_as_anything_else") {
+  storage::Partition p{{{}, 0}, false};
+  storage::AppendMutation m{.base_offset = Offset(0), .count = 1, .append_ts = {100'000}, .max_ts = {1}};
+  m.pieces = {{{1, 0}, 100}};
+  p.apply_append(m, base::Lsn(1), {});
+  p.commit_to(Offset(1));
+  CHECK(retained_from(p, {.age_ms_max = 5000}, {105'000}) == Offset(0));
+  CHECK(retained_from(p, {.age_ms_max = 5000}, {105'001}) == Offset(1));
+  p.apply_segment({.extent = 1,
+                   .base_offset = Offset(0),
+                   .end_offset = Offset(1),
+                   .data_bytes = 100,
+                   .batch_count = 1,
+                   .max_ts = {1},
+                   .append_ts = {100'000}},
+                  base::Lsn(2));
+  CHECK(retained_from(p, {.age_ms_max = 5000}, {105'000}) == Offset(0));
+  CHECK(retained_from(p, {.age_ms_max = 5000}, {105'001}) == Offset(1));
+}
+
 TEST_CASE("at_least_so_many_bytes_stay") {
   Filled f;
   CHECK(retained_from(f.p, {.bytes_max = 1000}, {0}) == Offset(0));

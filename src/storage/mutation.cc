@@ -84,6 +84,7 @@ void write_segment(base::Writer& out, const SegmentRef& segment) {
   out.u64le(segment.data_bytes);
   out.u32le(segment.batch_count);
   out.i64le(segment.max_ts.ms);
+  out.i64le(segment.append_ts.ms);
   out.u64le(segment.fences_at);
   out.u32le(segment.fence_count);
   out.u32le(segment.fences_crc);
@@ -97,6 +98,7 @@ SegmentRef read_segment(base::Reader& in) {
   segment.data_bytes = in.u64le();
   segment.batch_count = in.u32le();
   segment.max_ts = {in.i64le()};
+  segment.append_ts = {in.i64le()};
   segment.fences_at = in.u64le();
   segment.fence_count = in.u32le();
   segment.fences_crc = in.u32le();

@@ -105,7 +105,7 @@ base::Result<MoveMutation> decode_move(View payload);
 
 void write_key(base::Writer& out, const base::PartitionKey& key);
 base::PartitionKey read_key(base::Reader& in);
-// extent u64 | base i64 | end i64 | data_bytes u64 | batch_count u32 | max_ts i64 | fences_at u64 | fence_count u32 |
+// extent u64 | base i64 | end i64 | data_bytes u64 | batch_count u32 | max_ts i64 | append_ts i64 | fences_at u64 | fence_count u32 |
 // fences_crc u32
 void write_segment(base::Writer& out, const SegmentRef& segment);
 SegmentRef read_segment(base::Reader& in);

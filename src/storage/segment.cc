@@ -84,6 +84,7 @@ base::Result<> SegmentWriter::append(const BatchRef& batch, View bytes) {
   ++fence.entries;
   fence.max_ts = std::max(fence.max_ts, batch.max_ts);
   ref_.max_ts = ref_.batch_count == 0 ? batch.max_ts : std::max(ref_.max_ts, batch.max_ts);
+  ref_.append_ts = std::max(ref_.append_ts, batch.append_ts);
   ++ref_.batch_count;
   ref_.data_bytes += bytes.size();
   block_data_bytes_ += bytes.size();
