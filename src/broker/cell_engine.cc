@@ -121,7 +121,13 @@ void CellEngine::park(ReplyTo from, AppendRequest& request) {
 }
 
 void CellEngine::append_parked() {
-  while (!parked_.empty() && try_append(parked_.front().from, parked_.front().request)) parked_.pop_front();
+  while (!parked_.empty()) {
+    ParkedAppend next = std::move(parked_.front());  // a cell that fails meanwhile answers all that is parked
+    parked_.pop_front();
+    if (try_append(next.from, next.request)) continue;
+    parked_.push_front(std::move(next));
+    return;
+  }
 }
 
 // False: the cell has no room now and will have soon; nothing happened.

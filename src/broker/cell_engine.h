@@ -113,7 +113,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void report_dropped(const base::Uuid& stream);
   void arm_retention();
   void retain(std::vector<base::PartitionKey> left);
-  void retain(storage::Partition& partition);
+  bool retain(storage::Partition& partition);
   void arm_turn_end();
   void arm_groups();
   void update_pressure();

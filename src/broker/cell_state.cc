@@ -87,22 +87,25 @@ void CellEngine::arm_retention() {
 // Some hundreds of partitions a turn, so that none grows long.
 void CellEngine::retain(std::vector<base::PartitionKey> left) {
   for (size_t i = 0; i < kRetentionPartitionsPerTurn && !left.empty(); ++i) {
-    if (Partition* partition = cell_.find(left.back())) retain(*partition);
+    Partition* partition = cell_.find(left.back());
+    if (partition != nullptr && retain(*partition)) break;  // enough for a turn; there may be more of it
     left.pop_back();
   }
   if (left.empty()) return arm_retention();
   broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left)]() mutable { retain(std::move(left)); });
 }
 
-void CellEngine::retain(Partition& partition) {
-  if (partition.start() == partition.committed() || queues_.contains(partition.key())) return;
+// Whether something was due.
+bool CellEngine::retain(Partition& partition) {
+  if (partition.start() == partition.committed() || queues_.contains(partition.key())) return false;
   const auto record = broker_.catalog().find(partition.key().stream);
-  if (!record) return;
+  if (!record) return false;
   const base::Offset from = retained_from(partition, retention_(*record), cell_.now());
-  if (from <= partition.start()) return;
+  if (from <= partition.start()) return false;
   cell_.trim(partition, from);
   cell_.release_soon();
   arm_turn_end();
+  return true;
 }
 
 void CellEngine::session_closed(SessionId session) {

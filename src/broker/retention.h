@@ -23,7 +23,7 @@ struct RetentionPolicy {
 
 // The offset to trim to; the partition's start if nothing is due. Looks at kRetentionStepsMax batches at most: what is left
 // over is found the next time.
-inline constexpr size_t kRetentionStepsMax = 65'536;
+inline constexpr size_t kRetentionStepsMax = 8'192;
 base::Offset retained_from(const storage::Partition& partition, const RetentionPolicy& policy, base::WallTime now);
 
 }  // namespace polylog::broker

@@ -326,6 +326,7 @@ void Cell::commit(Lsn lsn) {
 
 void Cell::on_failed(const base::Error& error) {
   if (std::exchange(failed_, true)) return;
+  packer_.stop();
   base::log_error("storage",
                   fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                               "disk is sound",
@@ -368,20 +369,30 @@ void Cell::read_segment(const Partition& partition, const SegmentReader::Wish& w
   cold_reads_.read(source_of(*segment), wish, std::move(done));
 }
 
+// The segments come first. One whose young batches were all trimmed may have to be passed over, so all that may hold an
+// answer are asked; what is behind them is looked up at once, for when they have none.
 void Cell::find_by_time(const Partition& partition, base::WallTime ts, ColdReads::Found done) {
+  using Answer = base::Result<std::optional<BatchRef>>;
+  std::vector<SegmentReader::Source> sources;
   for (const SegmentRef& segment : partition.segments())
-    if (segment.max_ts >= ts) return cold_reads_.find_by_time(source_of(segment), ts, std::move(done));
+    if (segment.max_ts >= ts) sources.push_back(source_of(segment));
   const BatchRef* found = partition.find_by_time(ts);
-  done(found == nullptr ? std::nullopt : std::optional<BatchRef>(*found));
+  const Answer behind = found == nullptr ? std::nullopt : std::optional<BatchRef>(*found);
+  if (sources.empty()) return done(behind);
+  cold_reads_.find_by_time(std::move(sources), partition.start(), ts, [behind, done = std::move(done)](Answer first) {
+    done(first && !*first ? behind : std::move(first));
+  });
 }
 
+// A segment that is trimmed in part is left out: its time may be that of a batch that is gone.
 void Cell::find_newest(const Partition& partition, ColdReads::Found done) {
   const BatchRef* found = partition.newest_by_time();
   const SegmentRef* newest = nullptr;
   for (const SegmentRef& segment : partition.segments())
-    if (newest == nullptr || segment.max_ts > newest->max_ts) newest = &segment;
+    if (segment.base_offset >= partition.start() && (newest == nullptr || segment.max_ts > newest->max_ts))
+      newest = &segment;
   if (newest != nullptr && (found == nullptr || newest->max_ts >= found->max_ts))
-    return cold_reads_.find_by_time(source_of(*newest), newest->max_ts, std::move(done));
+    return find_by_time(partition, newest->max_ts, std::move(done));
   done(found == nullptr ? std::nullopt : std::optional<BatchRef>(*found));
 }
 

@@ -194,6 +194,7 @@ class Cell final : private PackerHost {
   void free_by(Partition& partition, Change change);
   // PackerHost
   std::vector<base::PartitionKey> partition_keys() const override;
+  uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
   void log_segment(Partition& partition, const SegmentRef& segment) override;
   void log_move(const MoveMutation& move) override;
   void on_durable(Lsn durable);
@@ -209,6 +210,7 @@ class Cell final : private PackerHost {
   void seal_after(base::Duration delay);
   void arm_witness();
   void consider_checkpoint();
+  void look_again();
   void checkpoint_step();
   void checkpoint_publish();
   void end_round(const base::Result<>& result);
@@ -234,6 +236,7 @@ class Cell final : private PackerHost {
   base::WallTime newest_leader_ts_;
   bool failed_ = false;
   bool checkpoint_failed_ = false;
+  bool look_armed_ = false;
   bool space_freed_ = false;     // a partition was dropped since the last checkpoint began
   bool interval_armed_ = false;  // a seal is due by timer
   bool witness_armed_ = false;

@@ -13,15 +13,28 @@ constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 }  // namespace
 
 void Cell::consider_checkpoint() {
-  if (round_ || options_.loop.now() < next_checkpoint_) return;
+  const bool asked = space_freed_ || disk_full();
+  if (round_ || options_.loop.now() < next_checkpoint_) {
+    if (asked && !round_) look_again();
+    return;
+  }
   const bool due = checkpoint_failed_ ||
                    wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
                    wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
   // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
-  const bool releasable =
-      (space_freed_ || disk_full()) && (!files_.dead_before(files_.current()).empty() || !extents_.dead().empty());
-  if (releasable) next_checkpoint_ = options_.loop.now() + kReleaseInterval;
+  if (asked) next_checkpoint_ = options_.loop.now() + kReleaseInterval;  // looking costs something, too
+  const bool releasable = asked && (!files_.dead_before(files_.current()).empty() || !extents_.dead().empty());
+  space_freed_ = false;
   if (due || releasable) checkpoint([](base::Result<>) {});
+}
+
+void Cell::look_again() {
+  if (look_armed_) return;
+  look_armed_ = true;
+  options_.loop.call_at(next_checkpoint_, [this] {
+    look_armed_ = false;
+    if (!failed_) consider_checkpoint();
+  });
 }
 
 void Cell::checkpoint(std::function<void(base::Result<>)> done) {
@@ -99,6 +112,7 @@ void Cell::end_round(const base::Result<>& result) {
   if (result) {
     files_.release(round->dead_files);
     extents_.release(round->dead_extents);
+    if (space_freed_) look_again();
   } else {
     base::log_error("storage", fmt::format("cell {}: checkpoint failed: {}", options_.id.value, result.error().text),
                     {{"cell", options_.id.value}});

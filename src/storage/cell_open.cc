@@ -118,8 +118,10 @@ base::Result<> Cell::replay_mutation(const Mutation& mutation, Lsn lsn) {
     }
     case MutationType::kSegment: {
       TRY_ASSIGN(const SegmentMutation m, decode_segment(mutation.payload));
-      Partition& partition = find_or_make(m.partition, false);
-      if (lsn > partition.stamp()) partition.apply_segment(m.segment, lsn);
+      // Like replay_move(): one that lacks what moved is dropped further on.
+      Partition* partition = find(m.partition);
+      if (partition != nullptr && lsn > partition->stamp() && partition->appended() >= m.segment.end_offset)
+        partition->apply_segment(m.segment, lsn);
       return {};
     }
     case MutationType::kMove: {

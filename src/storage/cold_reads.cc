@@ -35,9 +35,17 @@ void ColdReads::read(SegmentReader::Source source, SegmentReader::Wish wish, Don
       std::move(done));
 }
 
-void ColdReads::find_by_time(SegmentReader::Source source, base::WallTime ts, Found done) {
-  run_on<base::Result<std::optional<BatchRef>>>(
-      *worker_, [reader = segments_, source = std::move(source), ts] { return reader->find_by_time(source, ts); },
+void ColdReads::find_by_time(std::vector<SegmentReader::Source> sources, Offset from, base::WallTime ts, Found done) {
+  using Answer = base::Result<std::optional<BatchRef>>;
+  run_on<Answer>(
+      *worker_,
+      [reader = segments_, sources = std::move(sources), from, ts]() -> Answer {
+        for (const SegmentReader::Source& source : sources) {
+          TRY_ASSIGN(const auto found, reader->find_by_time(source, from, ts));
+          if (found) return found;
+        }
+        return std::nullopt;
+      },
       std::move(done));
 }
 

@@ -24,7 +24,8 @@ class ColdReads {
   void load(std::shared_ptr<BatchLoad> load, Done done);
   void read(SegmentReader::Source source, SegmentReader::Wish wish, Done done);
   using Found = std::function<void(base::Result<std::optional<BatchRef>>)>;
-  void find_by_time(SegmentReader::Source source, base::WallTime ts, Found done);
+  // In the first of these segments that has a batch from `from` on with max_ts >= ts.
+  void find_by_time(std::vector<SegmentReader::Source> sources, Offset from, base::WallTime ts, Found done);
 
  private:
   std::shared_ptr<SegmentReader> segments_;  // used on the worker only

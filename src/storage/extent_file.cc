@@ -100,6 +100,12 @@ base::Result<std::unique_ptr<io::File>> ExtentWriter::publish() {
   TRY(file_->sync_data());
   TRY(disk_.rename(path_ + std::string(kTemporary), path_));
   published_ = true;
+  auto opened = open_published();
+  if (!opened) std::ignore = disk_.remove(path_);  // nobody names it yet
+  return opened;
+}
+
+base::Result<std::unique_ptr<io::File>> ExtentWriter::open_published() {
   TRY(disk_.sync_directory(directory_));
   return disk_.open(path_, io::OpenMode::kRead);
 }

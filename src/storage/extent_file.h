@@ -9,7 +9,7 @@
 //    8 cell u16          10 zero u16     12 zero u32   16 id u64   24 zero u32   28 crc32c of bytes 0..27 u32
 // then batches, one behind the other, as they lay in the WAL.
 //
-// An id is used once in the life of a cell. A file counts when a durable mutation names it; what no mutation names is a
+// An id is not used twice while a process runs, nor while any state names it. A file counts when a durable mutation names it; what no mutation names is a
 // leftover of a crash and is removed at start.
 #pragma once
 
@@ -54,6 +54,7 @@ class ExtentWriter {
   ExtentWriter(io::Disk& disk, std::string directory, std::string path)
       : disk_(disk), directory_(std::move(directory)), path_(std::move(path)) {}
   base::Result<> flush();
+  base::Result<std::unique_ptr<io::File>> open_published();
 
   io::Disk& disk_;
   std::string directory_, path_;

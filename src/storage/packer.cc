@@ -19,7 +19,8 @@ constexpr uint64_t kSmallPack = 8;        // at most this part of a WAL file: se
 constexpr uint64_t kHalfDead = 2;         // emptied when it is older than what is kept
 constexpr uint64_t kSegmentShareMin = 4;  // of a WAL file: the least that gets a segment of its own
 constexpr uint64_t kSegmentFilesMax = 4;  // WAL files' worth in one segment
-constexpr uint32_t kSegmentBatchesMax = 65'536;
+constexpr uint32_t kSegmentBatchesMax = 16'384;
+constexpr size_t kPackBatchesMax = 8'192;
 constexpr uint64_t kCopyStepBytes = 4 * base::limits::kMiB;
 constexpr uint64_t kUnpacedFiles = 8;         // so many times keep_files behind: the pace is given up
 constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the smallest WAL files
@@ -34,6 +35,7 @@ struct Packer::Scan {
   Offset next_offset{-1};  // in that partition
   bool found_segment = false;
   std::vector<Item> items;  // for a pack
+  bool is_full(uint64_t bytes_max) const { return item_bytes >= bytes_max || items.size() >= kPackBatchesMax; }
   uint64_t item_bytes = 0;
 };
 
@@ -44,7 +46,7 @@ struct Packer::Copy {
   std::vector<Item> items;
   size_t next = 0;
   bool paced = true;
-  std::set<uint64_t> victims;
+  bool unreadable = false;  // what was to be copied
   // on the worker
   std::unique_ptr<SegmentWriter> segment;
   std::unique_ptr<ExtentWriter> pack;
@@ -73,7 +75,7 @@ Packer::Packer(Options options, WalFiles& files, Extents& extents, PackerHost& h
 Packer::~Packer() = default;
 
 void Packer::poke() {
-  if (armed_ || busy()) return;
+  if (armed_ || busy() || stopped_) return;
   armed_ = true;
   options_.loop.call_at(std::max(options_.loop.now() + kLookAfter, not_before_), [this] {
     armed_ = false;
@@ -83,8 +85,13 @@ void Packer::poke() {
 
 // --- choosing
 
+void Packer::stop() {
+  stopped_ = true;
+  scan_.reset();
+}
+
 void Packer::look() {
-  if (busy()) return;
+  if (busy() || stopped_) return;
   scan_ = plan();
   if (scan_ != nullptr) scan_step();
 }
@@ -92,13 +99,15 @@ void Packer::look() {
 std::unique_ptr<Packer::Scan> Packer::plan() {
   auto scan = std::make_unique<Scan>();
   const uint64_t current = files_.current();
-  const uint64_t before = current > options_.keep_files ? current - options_.keep_files : 0;
+  const uint64_t durable = host_.durable_file();  // what is not synced yet cannot be read back
+  const uint64_t before = std::min(current > options_.keep_files ? current - options_.keep_files : 0, durable);
+  const bool full = files_.only_reserve_left() || borrowed_;
   const base::MonoTime now = options_.loop.now();
   bool old_files = false, unsettled = false;
   files_.for_each_past([&](uint64_t seq, uint64_t live_bytes, base::MonoTime filled_at) {
-    if (live_bytes == 0 || damaged_files_.contains(seq)) return;
+    if (live_bytes == 0 || seq >= durable || damaged_files_.contains(seq)) return;
     old_files = old_files || seq < before;
-    const uint64_t part = seq < before || files_.only_reserve_left() ? kHalfDead : kNearlyDead;
+    const uint64_t part = seq < before || full ? kHalfDead : kNearlyDead;
     if (live_bytes * part > files_.file_bytes()) return;
     if (filled_at + kSettleTime > now && !files_.only_reserve_left()) {
       unsettled = true;
@@ -109,21 +118,24 @@ std::unique_ptr<Packer::Scan> Packer::plan() {
   for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack))
     if (!damaged_files_.contains(pack)) scan->victims.insert(pack);
   if (unsettled) poke();
-  if (old_files && scanned_at_file_ != current) scan->segments_before = before;
+  // On a full disk packs come first: they free more than they take.
+  if (old_files && !full && scanned_at_file_ != current) scan->segments_before = before;
   if (scan->victims.empty() && scan->segments_before == 0) return nullptr;
   scan->partitions = host_.partition_keys();
   return scan;
 }
 
 void Packer::scan_step() {
+  if (scan_ == nullptr) return;  // stopped meanwhile
   size_t batches_left = kScanBatchesPerTurn;
   for (size_t seen = 0; seen < kScanPartitionsPerTurn && batches_left > 0; ++seen) {
-    if (scan_->next == scan_->partitions.size() || scan_->item_bytes >= files_.file_bytes()) return end_scan();
+    if (scan_->next == scan_->partitions.size() || scan_->is_full(files_.file_bytes())) return end_scan();
     const Partition* partition = host_.find(scan_->partitions[scan_->next]);
     if (partition != nullptr && !partition->memory_only()) {
-      if (scan_->next_offset.value < 0 && scan_->segments_before > 0 && choose_segment(*partition)) return;
-      batches_left -= choose_for_pack(*partition, batches_left);
-      if (batches_left == 0) break;  // goes on within this partition
+      if (scan_->next_offset.value < 0 && scan_->segments_before > 0 && choose_segment(*partition, batches_left))
+        return;
+      if (batches_left > 0) batches_left -= choose_for_pack(*partition, batches_left);
+      if (batches_left == 0 && scan_->next_offset.value >= 0) break;  // goes on within this partition
     }
     ++scan_->next;
     scan_->next_offset = Offset(-1);
@@ -131,26 +143,39 @@ void Packer::scan_step() {
   options_.loop.call_at(options_.loop.now(), [this] { scan_step(); });
 }
 
-// The oldest batches of a stream, if they are many: a segment is begun, and the scan goes on when it is done.
-bool Packer::choose_segment(const Partition& partition) {
-  if (!partition.moves_to_segments()) return false;
+bool Packer::stays_in_log(const Piece& piece) const {
+  return (!in_pack(piece.at) && piece.at.file_seq >= scan_->segments_before) ||
+         damaged_files_.contains(piece.at.file_seq);
+}
+
+// How many of the oldest batches of a stream are to be a segment: 0 if they are too few. Looks at no more than it may.
+size_t Packer::segment_length(const Partition& partition, size_t& batches_left) const {
   const uint64_t bytes_max = kSegmentFilesMax * files_.file_bytes();
+  uint64_t bytes = 0;
+  size_t count = 0;
+  for (const BatchRef& ref : partition.batches()) {
+    if (ref.end_offset() > partition.committed() || count == kSegmentBatchesMax) break;
+    if ((bytes > 0 && bytes + ref.bytes > bytes_max) || stays_in_log({ref.at, ref.bytes})) break;
+    bytes += ref.bytes;
+    ++count;
+  }
+  batches_left -= std::min(batches_left, count);
+  return bytes * kSegmentShareMin >= files_.file_bytes() || count == kSegmentBatchesMax ? count : 0;
+}
+
+// The oldest batches of a stream, if they are many: a segment is begun, and the scan goes on when it is done.
+bool Packer::choose_segment(const Partition& partition, size_t& batches_left) {
+  if (!partition.moves_to_segments()) return false;
+  const size_t length = segment_length(partition, batches_left);
   auto copy = std::make_unique<Copy>();
   copy->kind = ExtentKind::kSegment;
-  uint64_t bytes = 0;
-  for (const BatchRef& ref : partition.batches()) {
-    if (ref.end_offset() > partition.committed() || copy->items.size() == kSegmentBatchesMax) break;
-    if (bytes > 0 && bytes + ref.bytes > bytes_max) break;
+  for (size_t i = 0; i < length; ++i) {
+    const BatchRef& ref = partition.batches()[i];
     std::vector<Piece> pieces = partition.pieces_of(ref);
-    const auto stays = [&](const Piece& piece) {
-      return (!in_pack(piece.at) && piece.at.file_seq >= scan_->segments_before) ||
-             damaged_files_.contains(piece.at.file_seq);
-    };
-    if (std::ranges::any_of(pieces, stays)) break;
-    bytes += ref.bytes;
+    if (std::ranges::any_of(pieces, [&](const Piece& piece) { return stays_in_log(piece); })) break;
     copy->items.push_back({.partition = partition.key(), .ref = ref, .pieces = std::move(pieces)});
   }
-  if (bytes * kSegmentShareMin < files_.file_bytes() && copy->items.size() < kSegmentBatchesMax) return false;
+  if (copy->items.empty()) return false;
   scan_->found_segment = true;
   start_copy(std::move(copy));
   return true;
@@ -170,7 +195,7 @@ size_t Packer::choose_for_pack(const Partition& partition, size_t batches_max) {
   size_t seen = 0;
   for (; at != batches.end() && seen < batches_max; ++at, ++seen) {
     if (!in_pack(at->at) && at->at.file_seq > last) return seen;
-    if (at->end_offset() > partition.committed() || scan_->item_bytes >= files_.file_bytes()) return seen;
+    if (at->end_offset() > partition.committed() || scan_->is_full(files_.file_bytes())) return seen;
     std::vector<Piece> pieces = partition.pieces_of(*at);
     if (std::ranges::none_of(pieces, [&](const Piece& piece) { return scan_->victims.contains(piece.at.file_seq); }))
       continue;
@@ -183,14 +208,14 @@ size_t Packer::choose_for_pack(const Partition& partition, size_t batches_max) {
 
 void Packer::end_scan() {
   const auto scan = std::move(scan_);
-  if (scan->segments_before > 0 && !scan->found_segment) scanned_at_file_ = files_.current();
+  const bool is_whole = scan->next == scan->partitions.size();
+  if (scan->segments_before > 0 && !scan->found_segment && is_whole) scanned_at_file_ = files_.current();
   if (scan->items.empty()) {
     if (scan->found_segment) poke();
     return;
   }
   auto copy = std::make_unique<Copy>();
   copy->items = std::move(scan->items);
-  copy->victims = scan->victims;
   start_copy(std::move(copy));
 }
 
@@ -207,6 +232,7 @@ void Packer::start_copy(std::unique_ptr<Copy> copy) {
 }
 
 void Packer::copied(const base::Result<>& result) {
+  if (stopped_) return end_copy();
   if (!result) return give_up(result.error());
   if (copy_->next == copy_->items.size()) return publish();
   copy_step();
@@ -235,13 +261,15 @@ void Packer::copy_step() {
   }
   auto result = std::make_shared<base::Result<>>();
   worker_->submit(
-      [copy = copy_, load, result, step = std::move(step)] {
+      [copy = copy_, load, result, step] {
         *result = load->run();
+        copy->unreadable = !*result;
         for (size_t i = 0; *result && i < step.size(); ++i)
           *result = copy->write(copy->items[step[i]], load->batches()[i].bytes.view());
       },
-      [this, load, result, bytes] {
+      [this, load, result, bytes, step] {
         load->unpin();
+        if (copy_->unreadable) note_damage(step);
         const auto pause =
             std::chrono::nanoseconds(bytes * 1'000'000'000 / std::max<uint64_t>(options_.bytes_per_second, 1));
         if (!copy_->paced || !*result) return copied(*result);
@@ -252,7 +280,7 @@ void Packer::copy_step() {
 void Packer::publish() {
   const auto first = std::ranges::find_if(copy_->items, [](const Item& item) { return item.position != 0; });
   if (first == copy_->items.end()) {  // all of it is gone
-    copy_.reset();
+    end_copy();
     return scan_ != nullptr ? scan_step() : poke();
   }
   if (copy_->kind == ExtentKind::kSegment) {
@@ -278,6 +306,7 @@ void Packer::publish() {
 void Packer::finish_segment(SegmentWriter::Finished finished) {
   const auto copy = std::exchange(copy_, nullptr);
   extents_.add_segment(finished.ref.extent, std::move(finished.file));
+  if (stopped_) return;
   Partition* partition = host_.find(copy->items.front().partition);
   if (partition != nullptr && partition->start() < finished.ref.end_offset) {
     host_.log_segment(*partition, finished.ref);
@@ -291,6 +320,7 @@ void Packer::finish_pack(std::unique_ptr<io::File> file) {
   const auto copy = std::exchange(copy_, nullptr);
   const uint64_t bytes = copy->pack->size();
   extents_.add_pack(copy->id, std::move(file), bytes);
+  if (stopped_) return;
   MoveMutation move{.pack = copy->id, .runs = {}};
   const Item* previous = nullptr;
   for (const Item& item : copy->items) {
@@ -318,10 +348,8 @@ void Packer::end_loan() {
 }
 
 void Packer::give_up(const base::Error& error) {
-  if (error.code == base::ErrorCode::kCorrupt) {
+  if (copy_->unreadable) {
     base::log_error("storage", "what cannot be read stays where it is: " + error.text);
-    for (const Item& item : copy_->items)
-      for (const Piece& piece : item.pieces) damaged_files_.insert(piece.at.file_seq);
   } else if (error.code == base::ErrorCode::kDiskFull && copy_->kind == ExtentKind::kPack && !borrowed_ &&
              files_.lend_reserve()) {
     borrowed_ = true;  // a pack frees more than it takes
@@ -331,9 +359,24 @@ void Packer::give_up(const base::Error& error) {
     not_before_ = options_.loop.now() + kRetryAfter;
     end_loan();
   }
-  copy_.reset();
+  end_copy();
   scan_.reset();
   poke();
+}
+
+void Packer::note_damage(const std::vector<size_t>& items) {
+  for (const size_t item : items)
+    for (const Piece& piece : copy_->items[item].pieces) damaged_files_.insert(piece.at.file_seq);
+}
+
+// What was not published is removed, which may take its time: on the worker.
+void Packer::end_copy() {
+  worker_->submit(
+      [copy = std::exchange(copy_, nullptr)] {
+        copy->segment.reset();
+        copy->pack.reset();
+      },
+      [] {});
 }
 
 }  // namespace polylog::storage

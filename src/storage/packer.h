@@ -1,9 +1,9 @@
 // Packer: moves what outlives the WAL, in the background, so that WAL files can be written over.
 //
-//   streams    what lies in WAL files older than the newest `keep_files` moves into segments, 16 MiB and more of one
-//              partition at a time: the second and last time that it is written
+//   streams    what lies in WAL files older than the newest `keep_files` moves into segments, a quarter of a file
+//              and more of one partition at a time: the second and last time that it is written
 //   the rest   WAL files, and packs, of which little lives are emptied into a pack: one entry that stays for weeks does not
-//              hold 64 MiB. A file's contents are left alone for some seconds, since most will die by themselves
+//              hold a whole file. A file's contents are left alone for some seconds, since most will die by themselves
 //
 // One move at a time: choose (a few thousand batches a turn), copy (a few MiB a step, on a worker, paced to
 // `bytes_per_second`), publish the file, log the move. What was trimmed or dropped meanwhile is left out. A crash before the
@@ -31,6 +31,7 @@ class PackerHost {
   virtual ~PackerHost() = default;
   virtual std::vector<base::PartitionKey> partition_keys() const = 0;
   virtual Partition* find(const base::PartitionKey& key) = 0;
+  virtual uint64_t durable_file() const = 0;  // WAL files below it are synced to their end
   // Log and apply; the file is registered already.
   virtual void log_segment(Partition& partition, const SegmentRef& segment) = 0;
   virtual void log_move(const MoveMutation& move) = 0;
@@ -56,6 +57,7 @@ class Packer {
 
   // Something was written or freed: looks whether there is work, a second from now at the latest.
   void poke();
+  void stop();  // the cell failed: nothing is moved any more
   const Counts& counts() const { return counts_; }
   bool busy() const { return scan_ != nullptr || copy_ != nullptr; }
 
@@ -72,7 +74,9 @@ class Packer {
   void look();
   std::unique_ptr<Scan> plan();
   void scan_step();
-  bool choose_segment(const Partition& partition);
+  bool stays_in_log(const Piece& piece) const;
+  size_t segment_length(const Partition& partition, size_t& batches_left) const;
+  bool choose_segment(const Partition& partition, size_t& batches_left);
   size_t choose_for_pack(const Partition& partition, size_t batches_max);
   void end_scan();
   void start_copy(std::unique_ptr<Copy> copy);
@@ -84,6 +88,8 @@ class Packer {
   void finish_pack(std::unique_ptr<io::File> file);
   void give_up(const base::Error& error);
   void end_loan();
+  void end_copy();
+  void note_damage(const std::vector<size_t>& items);
 
   Options options_;
   WalFiles& files_;
@@ -93,6 +99,7 @@ class Packer {
   std::shared_ptr<Copy> copy_;
   Counts counts_;
   bool armed_ = false;
+  bool stopped_ = false;
   bool borrowed_ = false;             // the room that a file of the reserve left
   base::MonoTime not_before_;         // after a failure
   uint64_t scanned_at_file_ = 0;      // no segment was found when this was the current file

@@ -226,5 +226,38 @@ TEST_CASE("times_are_found_in_segments") {
   CHECK(find(3991) == Offset(-1));
 }
 
+TEST_CASE("a_cell_that_failed_moves_nothing_any_more") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kLog, 20 * kFile);
+  kit.disk.faults.sync_error = 1;
+  std::ignore = kit.append(kLog, "the last");
+  kit.settle();
+  REQUIRE(kit.cell->failed());
+  kit.disk.faults.sync_error = 0;
+  const size_t before = kit.files("segment-");
+  kit.world.run_for(std::chrono::seconds(60));
+  CHECK(kit.files("segment-") <= before + 1);  // one may have been on its way
+}
+
+TEST_CASE("a_partition_dropped_while_a_checkpoint_runs_does_not_keep_its_cell_from_opening") {
+  for (uint64_t moment = 0; moment < 40; ++moment) {
+    PackKit kit;
+    kit.open();
+    for (uint8_t other = 10; other < 30; ++other) REQUIRE(kit.append(test_key(other), "x"));
+    kit.fill(kLog, 12 * kFile);
+    kit.world.run_for(std::chrono::milliseconds(50 * moment));
+    kit.cell->checkpoint([](base::Result<>) {});
+    kit.put(kLog, 1000);
+    kit.cell->drop(kLog);
+    kit.cell->end_turn();
+    kit.wanted.erase(kLog);
+    kit.settle();
+    kit.crash();
+    kit.open();
+    CHECK(kit.contents(test_key(10)) == std::vector<std::string>{"x"});
+  }
+}
+
 }  // namespace
 }  // namespace polylog::storage

@@ -237,13 +237,14 @@ base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source,
   return run;
 }
 
-base::Result<std::optional<BatchRef>> SegmentReader::find_by_time(const Source& source, base::WallTime ts) {
+base::Result<std::optional<BatchRef>> SegmentReader::find_by_time(const Source& source, Offset from,
+                                                                  base::WallTime ts) {
   TRY_ASSIGN(Opened * opened, open(source));
   for (size_t b = 0; b < opened->fences.size(); ++b) {
     if (opened->fences[b].max_ts < ts) continue;
     TRY_ASSIGN(const Block batches, block(source, *opened, b));
     for (const BatchRef& batch : *batches)
-      if (batch.max_ts >= ts) return batch;
+      if (batch.max_ts >= ts && batch.end_offset() > from) return batch;
   }
   return std::nullopt;
 }

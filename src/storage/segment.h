@@ -75,8 +75,8 @@ class SegmentReader {
     std::optional<uint8_t> span_encoding;
   };
   base::Result<std::vector<StoredBatch>> read(const Source& source, const Wish& wish);
-  // The first batch with max_ts >= ts; the first one with the segment's max_ts.
-  base::Result<std::optional<BatchRef>> find_by_time(const Source& source, base::WallTime ts);
+  // The first batch from `from` on with max_ts >= ts.
+  base::Result<std::optional<BatchRef>> find_by_time(const Source& source, Offset from, base::WallTime ts);
   // All batches, in order, without their bytes.
   base::Result<std::vector<BatchRef>> list(const Source& source);
 

@@ -91,10 +91,12 @@ TEST_CASE("many_bytes_of_the_readers_encoding_come_as_spans_and_others_as_bytes"
 
 TEST_CASE("the_first_batch_that_is_young_enough_is_found") {
   Kit kit(3000, 50);
-  CHECK((*kit.reader.find_by_time(kit.source, {0}))->base_offset == Offset(0));
-  CHECK((*kit.reader.find_by_time(kit.source, {20'471}))->base_offset == Offset(4096));
-  CHECK((*kit.reader.find_by_time(kit.source, kit.source.ref.max_ts))->base_offset == Offset(5998));
-  CHECK(!kit.reader.find_by_time(kit.source, {29'991})->has_value());
+  CHECK((*kit.reader.find_by_time(kit.source, Offset(0), {0}))->base_offset == Offset(0));
+  CHECK((*kit.reader.find_by_time(kit.source, Offset(0), {20'471}))->base_offset == Offset(4096));
+  CHECK((*kit.reader.find_by_time(kit.source, Offset(0), kit.source.ref.max_ts))->base_offset == Offset(5998));
+  CHECK(!kit.reader.find_by_time(kit.source, Offset(0), {29'991})->has_value());
+  CHECK((*kit.reader.find_by_time(kit.source, Offset(4098), {0}))->base_offset ==
+        Offset(4098));  // what is before is gone
 }
 
 TEST_CASE("no_flipped_bit_is_ever_served") {
