@@ -86,8 +86,8 @@ class DataCheck {
     while (true) {
       const auto scanned = storage::scan_meta(bytes, meta_file(), scan, visit);
       if (!scanned) report(storage::to_finding(scanned.error(), dir_.meta_path()));
-      if (scanned && scan.end < size)
-        note(meta_file(), scan.end, "a torn write: the next start cuts it, nobody was told of it");
+      meta_is_cut_ = scanned && scan.end < size;
+      if (meta_is_cut_) note(meta_file(), scan.end, "a torn write: the next start cuts it, nobody was told of it");
       if (scanned || !storage::skip_meta_damage(bytes, scan)) break;
     }
     counts_.bytes += size;
@@ -154,7 +154,12 @@ class DataCheck {
     const auto [start, end] = std::pair(partition.start.value, partition.end.value);
     const std::string text = fmt::format("partition {} of stream {}, offsets [{}, {})", partition.key.index,
                                          partition.key.stream.to_string(), start, end);
-    if (known == cells_.end()) {
+    if (known == cells_.end() && meta_is_cut_) {  // a stream is used only after its record was synced
+      report({.file = meta_file(),
+              .offset = {},
+              .what = "its end is damaged, not torn: a cell holds a partition that it does not have",
+              .lost = Finding::Lost{partition.key, partition.start, partition.end}});
+    } else if (known == cells_.end()) {
       note(dir_.cell_path(cell), {}, text + ": the catalog does not have it");
     } else if (known->second != cell) {
       report({.file = dir_.cell_path(cell),
@@ -167,6 +172,7 @@ class DataCheck {
   const DataCheckOptions& options_;
   const DataDir& dir_;
   DataCounts counts_;
+  bool meta_is_cut_ = false;
   std::map<std::string, std::string> values_;
   std::map<base::Uuid, std::string> names_;
   std::map<base::PartitionKey, base::CellId> cells_;
