@@ -62,7 +62,7 @@ bool has_file(io::SimDisk& disk, std::string_view prefix) {
 
 }  // namespace
 
-TEST_CASE("a sound cell is clean, and everything in it was looked at") {
+TEST_CASE("a_sound_cell_is_clean_and_everything_in_it_was_looked_at") {
   CellKit kit;
   fill(kit);
   kit.close();
@@ -77,7 +77,7 @@ TEST_CASE("a sound cell is clean, and everything in it was looked at") {
   CHECK(checked.contents.partitions[0].end == Offset(120));
 }
 
-TEST_CASE("after a crash a torn tail is a note") {
+TEST_CASE("after_a_crash_a_torn_tail_is_a_note") {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     CellKit kit(seed);
     kit.open();
@@ -88,7 +88,7 @@ TEST_CASE("after a crash a torn tail is a note") {
   }
 }
 
-TEST_CASE("each flipped bit that a start or a reader would meet is found") {
+TEST_CASE("each_flipped_bit_that_a_start_or_a_reader_would_meet_is_found") {
   CellKit kit(7);
   const auto written = fill(kit);
   kit.close();
@@ -122,7 +122,7 @@ TEST_CASE("each flipped bit that a start or a reader would meet is found") {
   CHECK(check(kit.disk).damages.empty());
 }
 
-TEST_CASE("what is lost behind a gap in the log is named, and what follows is still checked") {
+TEST_CASE("what_is_lost_behind_a_gap_in_the_log_is_named_and_what_follows_is_still_checked") {
   CellKit kit;
   kit.open();
   for (uint64_t n = 0; n < 10; ++n) {
@@ -148,7 +148,7 @@ TEST_CASE("what is lost behind a gap in the log is named, and what follows is st
   CHECK(checked.contents.partitions[0].end == Offset(10));
 }
 
-TEST_CASE("a missing segment names the offsets that are lost") {
+TEST_CASE("a_missing_segment_names_the_offsets_that_are_lost") {
   CellKit kit;
   fill(kit);
   kit.close();
@@ -161,7 +161,7 @@ TEST_CASE("a missing segment names the offsets that are lost") {
   CHECK(checked.damages[0].lost->from == Offset(0));
 }
 
-TEST_CASE("each file of a cell can be dumped, damaged or not") {
+TEST_CASE("each_file_of_a_cell_can_be_dumped_damaged_or_not") {
   CellKit kit;
   fill(kit);
   kit.close();
