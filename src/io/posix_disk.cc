@@ -287,7 +287,9 @@ Result<Disk::Space> PosixDisk::space(const std::string& path) {
 }
 
 Result<std::unique_ptr<File>> PosixDisk::lock(const std::string& path) {
-  TRY_ASSIGN(auto file, open_fd(path, O_RDWR | O_CREAT));
+  auto opened = open_fd(path, O_RDWR | O_CREAT);
+  if (!opened && (errno == EROFS || errno == EACCES)) opened = open_fd(path, O_RDONLY);  // only to look at
+  TRY_ASSIGN(const int file, opened);
   auto owned = std::make_unique<PosixFile>(file, -1, path);
   if (uninterrupted([&] { return flock(file, LOCK_EX | LOCK_NB); }) != 0) {
     if (errno != EWOULDBLOCK) return fail("cannot lock", path, errno);

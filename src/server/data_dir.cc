@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/crc32c.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr uint32_t kFormat = 1;
 constexpr std::string_view kIdName = "polylog.id";
+constexpr std::string_view kLockName = "polylog.lock";
 constexpr std::string_view kCrcKey = "crc = ";
 constexpr uint64_t kIdBytesMax = 4 * base::limits::kKiB;
 
@@ -43,25 +45,43 @@ base::Result<DataDir> DataDir::open(io::Disk& disk, const std::string& path, uin
   DataDir dir;
   dir.path_ = path;
   TRY(disk.make_directory(path));
-  auto lock = disk.lock(path + "/polylog.lock");
-  if (!lock) {
-    if (lock.error().code != base::ErrorCode::kInUse) return std::unexpected(lock.error());
-    return base::fail(
-        base::ErrorCode::kInUse,
-        fmt::format("data directory {} is served by another process; stop it or choose another --data-dir", path));
-  }
-  dir.lock_ = std::move(*lock);
-  auto file = disk.open(fmt::format("{}/{}", path, kIdName), io::OpenMode::kRead);
-  if (!file && file.error().code == base::ErrorCode::kNotFound) {
+  TRY(dir.take_lock(disk));
+  const auto known = dir.read_id(disk);
+  if (!known && known.error().code == base::ErrorCode::kNotFound) {
     TRY(dir.create(disk, cells_wanted));
     return dir;
   }
-  if (!file) return std::unexpected(file.error());
-  TRY_ASSIGN(const uint64_t size, (*file)->size());
-  std::vector<uint8_t> bytes(std::min(size, kIdBytesMax));
-  TRY((*file)->read_at(bytes, 0));
-  TRY(dir.parse(base::as_text(bytes)));
+  TRY(known);
   return dir;
+}
+
+base::Result<DataDir> DataDir::open_to_inspect(io::Disk& disk, const std::string& path) {
+  DataDir dir;
+  dir.path_ = path;
+  TRY_ASSIGN(const auto names, disk.list(path));
+  // Whoever serves a directory made the lock's file first: without it there is nobody to wait for.
+  if (std::ranges::binary_search(names, kLockName)) TRY(dir.take_lock(disk));
+  TRY(dir.read_id(disk));
+  return dir;
+}
+
+base::Result<> DataDir::take_lock(io::Disk& disk) {
+  auto lock = disk.lock(fmt::format("{}/{}", path_, kLockName));
+  if (!lock && lock.error().code == base::ErrorCode::kInUse)
+    return base::fail(
+        base::ErrorCode::kInUse,
+        fmt::format("data directory {} is served by another process; stop it or choose another --data-dir", path_));
+  if (!lock) return std::unexpected(lock.error());
+  lock_ = std::move(*lock);
+  return {};
+}
+
+base::Result<> DataDir::read_id(io::Disk& disk) {
+  TRY_ASSIGN(const auto file, disk.open(fmt::format("{}/{}", path_, kIdName), io::OpenMode::kRead));
+  TRY_ASSIGN(const uint64_t size, file->size());
+  std::vector<uint8_t> bytes(std::min(size, kIdBytesMax));
+  TRY(file->read_at(bytes, 0));
+  return parse(base::as_text(bytes));
 }
 
 base::Result<> DataDir::create(io::Disk& disk, uint32_t cells_wanted) {

@@ -22,6 +22,9 @@ class DataDir {
   // kInUse: another process serves it. kCorrupt: not ours, or of a newer format.
   static base::Result<DataDir> open(io::Disk& disk, const std::string& path, uint32_t cells_wanted);
 
+  // For looking only: creates and changes nothing. kNotFound: there is none. kInUse, kCorrupt: as above.
+  static base::Result<DataDir> open_to_inspect(io::Disk& disk, const std::string& path);
+
   const std::string& path() const { return path_; }
   const std::string& cluster_id() const { return cluster_id_; }
   uint32_t cells() const { return cells_; }
@@ -29,6 +32,8 @@ class DataDir {
   std::string cell_path(base::CellId cell) const;
 
  private:
+  base::Result<> take_lock(io::Disk& disk);
+  base::Result<> read_id(io::Disk& disk);
   base::Result<> create(io::Disk& disk, uint32_t cells_wanted);
   base::Result<> parse(std::string_view text);
 

@@ -181,7 +181,6 @@ class Cell final : private PackerHost {
   base::Result<> replay_slot(const SlotHeader& header, View mutations);
   base::Result<> replay_mutation(const Mutation& mutation, Lsn lsn);
   base::Result<> restore(const CheckpointObject& object);
-  base::Result<> replay_move(const MoveMutation& move, Lsn lsn);
   base::Result<> check_recovered(const RecoveryReport& report) const;
   base::Result<> check_extents(const Partition& partition) const;
   std::shared_ptr<io::File> file_of(uint64_t file_seq) const;

@@ -1,9 +1,8 @@
 // Cell: opening. Checkpoint, replay, checks, and the first slot of a new epoch.
 #include <fmt/format.h>
 
-#include <map>
-
 #include "storage/cell.h"
+#include "storage/replay.h"
 
 namespace polylog::storage {
 
@@ -96,69 +95,13 @@ base::Result<> Cell::replay_slot(const SlotHeader& header, View mutations) {
 
 base::Result<> Cell::replay_mutation(const Mutation& mutation, Lsn lsn) {
   if (mutation.type >= MutationType::kFirstOfEngine) return engine_.replay(mutation, lsn);
-  if (mutation.version != 1)
-    return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
-  switch (mutation.type) {
-    case MutationType::kAppend: {
-      TRY_ASSIGN(const AppendMutation append, decode_append(mutation.payload));
-      Partition& partition = find_or_make(append.partition, false);
-      if (lsn > partition.stamp()) partition.apply_append(append, lsn, {});
-      return {};
-    }
-    case MutationType::kTrim: {
-      TRY_ASSIGN(const TrimMutation trim, decode_trim(mutation.payload));
-      Partition& partition = find_or_make(trim.partition, false);
-      if (lsn > partition.stamp()) partition.apply_trim(trim.log_start, lsn);
-      return {};
-    }
-    case MutationType::kDrop: {
-      TRY_ASSIGN(const DropMutation drop, decode_drop(mutation.payload));
-      partitions_.erase(drop.partition);
-      return {};
-    }
-    case MutationType::kSegment: {
-      TRY_ASSIGN(const SegmentMutation m, decode_segment(mutation.payload));
-      // Like replay_move(): one that lacks what moved is dropped further on.
-      Partition* partition = find(m.partition);
-      if (partition != nullptr && lsn > partition->stamp() && partition->appended() >= m.segment.end_offset)
-        partition->apply_segment(m.segment, lsn);
-      return {};
-    }
-    case MutationType::kMove: {
-      TRY_ASSIGN(const MoveMutation m, decode_move(mutation.payload));
-      return replay_move(m, lsn);
-    }
-    case MutationType::kFirstOfEngine: break;
-  }
-  return base::fail(base::ErrorCode::kCorrupt,
-                    fmt::format("unknown mutation type {}: written by a newer version of polylog; start that one",
-                                static_cast<int>(mutation.type)));
+  return storage::replay_mutation(partitions_, mutation, lsn);
 }
 
-// A partition that is dropped further on may lack what moved: its object was not in the checkpoint any more.
-base::Result<> Cell::replay_move(const MoveMutation& move, Lsn lsn) {
-  std::map<base::PartitionKey, bool> replays;  // whether this mutation is news to the partition
-  for (const MoveMutation::Run& run : move.runs) {
-    Partition* partition = find(run.partition);
-    if (partition == nullptr) continue;
-    const auto [at, is_first] = replays.try_emplace(run.partition, lsn > partition->stamp());
-    if (at->second && partition->has_run(run)) partition->apply_move(move.pack, run, lsn);
-  }
-  return {};
-}
-
-// Partition object: stream 16 B | index u32 | what Partition::save() wrote.
 base::Result<> Cell::restore(const CheckpointObject& object) {
   highest_restored_stamp_ = std::max(highest_restored_stamp_, object.stamp);
   if (object.type != kPartitionObject) return engine_.restore(object);
-  base::Reader in(object.payload);
-  const base::PartitionKey key = read_key(in);
-  Partition& partition = find_or_make(key, false);
-  if (object.version > Partition::kSavedVersion)
-    return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
-  if (!partition.load(in, object.stamp, object.version))
-    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's partition does not decode");
-  return {};
+  return restore_partition(partitions_, object);
 }
 
 }  // namespace polylog::storage

@@ -150,15 +150,29 @@ void CheckpointWriter::finish(std::function<void(base::Result<>)> done) {
                  [shared = shared_, done = std::move(done)] { done(shared->result); });
 }
 
-base::Result<std::optional<CheckpointHead>> load_checkpoint(
-    io::Disk& disk, const std::string& directory, base::CellId cell,
-    const std::function<base::Result<>(const CheckpointObject&)>& visit) {
+base::Result<std::string> newest_checkpoint(io::Disk& disk, const std::string& directory) {
   TRY_ASSIGN(const auto names, checkpoint_names(disk, directory));
   std::string newest;
   for (const std::string& name : names)
     if (name.ends_with(kSuffix)) newest = name;  // sorted: the last is the newest
+  return newest;
+}
+
+base::Result<std::optional<CheckpointHead>> load_checkpoint(
+    io::Disk& disk, const std::string& directory, base::CellId cell,
+    const std::function<base::Result<>(const CheckpointObject&)>& visit) {
+  TRY_ASSIGN(const std::string newest, newest_checkpoint(disk, directory));
   if (newest.empty()) return std::nullopt;
   const std::string path = directory + "/" + newest;
+  TRY_ASSIGN(const CheckpointHead head, read_checkpoint(disk, path, visit));
+  if (head.cell != cell)
+    return base::fail(base::ErrorCode::kCorrupt, fmt::format("{} at offset 0: belongs to another cell", path));
+  return head;
+}
+
+base::Result<CheckpointHead> read_checkpoint(io::Disk& disk, const std::string& path,
+                                             const std::function<base::Result<>(const CheckpointObject&)>& visit,
+                                             const CheckpointDamage& go_on) {
   const auto damaged = [&](uint64_t offset, std::string_view what) {
     return base::fail(base::ErrorCode::kCorrupt, fmt::format("{} at offset {}: {}", path, offset, what));
   };
@@ -170,10 +184,10 @@ base::Result<std::optional<CheckpointHead>> load_checkpoint(
   TRY(file->read_at(bytes, 0));
   CheckpointHead head;
   if (!decode_head(bytes, head)) return damaged(0, "the head does not verify");
-  if (head.cell != cell) return damaged(0, "belongs to another cell");
 
   uint64_t at = kCheckpointHeadBytes, count = 0;
   uint32_t crc = 0;
+  bool is_whole = true;
   while (true) {
     if (size - at < kBlockHeadBytes) return damaged(at, "ends early");
     bytes.resize(kBlockHeadBytes);
@@ -186,10 +200,16 @@ base::Result<std::optional<CheckpointHead>> load_checkpoint(
     bytes.resize(body_bytes);
     TRY(file->read_at(bytes, at + kBlockHeadBytes));
     crc = base::crc32c(bytes, crc);
-    if (crc != expected) return damaged(at, "a block does not verify");
+    if (crc != expected) {
+      if (length == 0 || !go_on || !go_on(at, "a block does not verify")) return damaged(at, "a block does not verify");
+      crc = expected;
+      is_whole = false;
+      at += kBlockHeadBytes + body_bytes;
+      continue;
+    }
     base::Reader body(bytes);
     if (length == 0) {
-      if (body.u64le() != count) return damaged(at, "objects are missing");
+      if (is_whole && body.u64le() != count) return damaged(at, "objects are missing");
       return head;
     }
     while (!body.at_end()) {

@@ -66,4 +66,13 @@ base::Result<std::optional<CheckpointHead>> load_checkpoint(
     io::Disk& disk, const std::string& directory, base::CellId cell,
     const std::function<base::Result<>(const CheckpointObject&)>& visit);
 
+// One file, whatever its name says. Where a block does not verify, `go_on` (it may be empty) is asked whether to read on
+// behind it; its objects are left out.
+using CheckpointDamage = std::function<bool(uint64_t offset, std::string_view what)>;
+base::Result<CheckpointHead> read_checkpoint(io::Disk& disk, const std::string& path,
+                                             const std::function<base::Result<>(const CheckpointObject&)>& visit,
+                                             const CheckpointDamage& go_on = {});
+// The name of the one that counts; empty: there is none.
+base::Result<std::string> newest_checkpoint(io::Disk& disk, const std::string& directory);
+
 }  // namespace polylog::storage

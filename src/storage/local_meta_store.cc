@@ -120,28 +120,50 @@ base::Result<> LocalMetaStore::open() {
   return replay(bytes);
 }
 
-base::Result<> LocalMetaStore::replay(base::View bytes) {
+base::Result<> scan_meta(base::View bytes, const std::string& path, MetaScan& scan,
+                         const std::function<void(const MetaTxn&, const MetaScan& at)>& visit) {
   Record record;
-  while (decode_record(bytes.subspan(end_), record) && record.sequence == next_sequence_) {
-    if (next_sequence_ == 1) generation_ = record.generation;
-    if (record.generation != generation_) break;
+  while (scan.end < bytes.size() && decode_record(bytes.subspan(scan.end), record) &&
+         record.sequence == scan.next_sequence) {
+    if (scan.next_sequence == 1) scan.generation = record.generation;
+    if (record.generation != scan.generation) break;
     MetaTxn txn;
     if (!decode_ops(record.payload, txn))
-      return base::fail(base::ErrorCode::kCorrupt, fmt::format("{} at offset {}: unknown content", path(), end_));
-    apply(txn);
-    end_ += record.disk_bytes;
-    ++next_sequence_;
+      return base::fail(base::ErrorCode::kCorrupt, fmt::format("{} at offset {}: unknown content", path, scan.end));
+    visit(txn, scan);
+    scan.end += record.disk_bytes;
+    ++scan.next_sequence;
   }
-  for (size_t at = end_ + kAlignBytes; at < bytes.size(); at += kAlignBytes)
-    if (decode_record(bytes.subspan(at), record) && record.sequence > next_sequence_ &&
-        (next_sequence_ == 1 || record.generation == generation_))  // the first record alone tells the generation
+  for (size_t at = scan.end + kAlignBytes; at < bytes.size(); at += kAlignBytes)
+    if (decode_record(bytes.subspan(at), record) && record.sequence > scan.next_sequence &&
+        // the first record alone tells the generation
+        (scan.next_sequence == 1 || record.generation == scan.generation))
       return base::fail(base::ErrorCode::kCorrupt,
-                        fmt::format("{} at offset {}: record {} is damaged", path(), end_, next_sequence_));
+                        fmt::format("{} at offset {}: record {} is damaged", path, scan.end, scan.next_sequence));
+  return {};
+}
+
+bool skip_meta_damage(base::View bytes, MetaScan& scan) {
+  Record record;
+  for (size_t at = scan.end + kAlignBytes; at < bytes.size(); at += kAlignBytes) {
+    if (!decode_record(bytes.subspan(at), record) || record.sequence <= scan.next_sequence) continue;
+    scan = {.end = at, .next_sequence = record.sequence, .generation = record.generation};
+    return true;
+  }
+  return false;
+}
+
+base::Result<> LocalMetaStore::replay(base::View bytes) {
+  MetaScan scan;
+  TRY(scan_meta(bytes, path(), scan, [this](const MetaTxn& txn, const MetaScan&) { apply(txn); }));
+  end_ = scan.end;
+  next_sequence_ = scan.next_sequence;
+  generation_ = scan.generation;
   if (end_ < bytes.size()) base::log_warn("storage", fmt::format("{}: cut a torn write at offset {}", path(), end_));
   // The cut tail must not come back behind a shorter record. What is kept is written again: after a sync that failed, the
   // system shows bytes that it will never write by itself.
   TRY(file_->truncate(end_));
-  const base::View kept = bytes.first(end_);
+  const base::View kept = bytes.first(std::min<size_t>(end_, bytes.size()));  // the last padding may be cut
   TRY(file_->write_at({&kept, 1}, 0));
   return file_->sync_data();
 }

@@ -19,6 +19,19 @@
 
 namespace polylog::storage {
 
+// How far the records of a file were read: the place, sequence and generation of the next one.
+struct MetaScan {
+  uint64_t end = 0;
+  uint64_t next_sequence = 1;
+  uint64_t generation = 1;
+};
+// Visits the sound records from `scan` on, each with its own place, and leaves `scan` at the first that is not. kCorrupt,
+// with `path` and offset: something durable is damaged there; else what lies behind is a torn write.
+base::Result<> scan_meta(base::View bytes, const std::string& path, MetaScan& scan,
+                         const std::function<void(const MetaTxn&, const MetaScan& at)>& visit);
+// Moves `scan` behind damage, to the next sound record; false: there is none.
+bool skip_meta_damage(base::View bytes, MetaScan& scan);
+
 class LocalMetaStore : public MetaStore {
  public:
   LocalMetaStore(io::Loop& loop, io::Disk& disk, std::string directory);

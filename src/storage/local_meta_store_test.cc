@@ -99,6 +99,21 @@ TEST_CASE("a_torn_last_record_is_cut_and_its_place_used_again") {
   }
 }
 
+TEST_CASE("a_last_record_whose_padding_is_cut_off_counts_and_the_next_one_follows_it") {
+  Kit kit;
+  REQUIRE(kit.open());
+  REQUIRE(kit.put("a", "1"));
+  kit.close();
+  const uint64_t whole = kit.file_bytes();
+  REQUIRE((*kit.disk.open("/meta/meta.plm", io::OpenMode::kReadWrite))->truncate(whole - 1));
+  REQUIRE(kit.open());
+  CHECK(kit.store->get("a") == "1");
+  REQUIRE(kit.put("b", "2"));
+  REQUIRE(kit.open());
+  CHECK(kit.store->get("a") == "1");
+  CHECK(kit.store->get("b") == "2");
+}
+
 TEST_CASE("a_damaged_record_with_a_sound_one_behind_it_is_refused_also_after_rewrites") {
   for (const bool rewritten : {false, true}) {
     Kit kit;

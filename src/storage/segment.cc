@@ -249,6 +249,22 @@ base::Result<std::optional<BatchRef>> SegmentReader::find_by_time(const Source& 
   return std::nullopt;
 }
 
+base::Result<> SegmentReader::for_each_block(const Source& source,
+                                             const std::function<void(const IndexBlock&)>& visit) {
+  TRY_ASSIGN(Opened * opened, open(source));
+  const auto& fences = opened->fences;
+  for (size_t b = 0; b < fences.size(); ++b) {
+    const Offset next = b + 1 < fences.size() ? fences[b + 1].base_offset : source.ref.end_offset;
+    const auto read = block(source, *opened, b);
+    visit({.position = fences[b].position,
+           .first = fences[b].base_offset,
+           .next = next,
+           .entries = fences[b].entries,
+           .batches = read ? base::Result<std::vector<BatchRef>>(**read) : std::unexpected(read.error())});
+  }
+  return {};
+}
+
 base::Result<std::vector<BatchRef>> SegmentReader::list(const Source& source) {
   TRY_ASSIGN(Opened * opened, open(source));
   std::vector<BatchRef> all;

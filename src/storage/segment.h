@@ -14,6 +14,7 @@
 // Used by workers: everything here blocks.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <unordered_map>
@@ -79,6 +80,15 @@ class SegmentReader {
   base::Result<std::optional<BatchRef>> find_by_time(const Source& source, Offset from, base::WallTime ts);
   // All batches, in order, without their bytes.
   base::Result<std::vector<BatchRef>> list(const Source& source);
+  // Index block after index block, each with where it lies and the first offset of it and of the next one: damage in one
+  // does not hide the others. An error: the fences, so nothing was visited.
+  struct IndexBlock {
+    uint64_t position = 0;
+    Offset first, next;
+    uint32_t entries = 0;
+    base::Result<std::vector<BatchRef>> batches;
+  };
+  base::Result<> for_each_block(const Source& source, const std::function<void(const IndexBlock&)>& visit);
 
  private:
   struct Fence {

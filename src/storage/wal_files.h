@@ -17,10 +17,11 @@
 #include "base/result.h"
 #include "io/disk.h"
 #include "io/loop.h"
+#include "storage/wal_source.h"
 
 namespace polylog::storage {
 
-class WalFiles {
+class WalFiles final : public WalSource {
  public:
   struct Options {
     io::Disk& disk;
@@ -33,12 +34,12 @@ class WalFiles {
 
   // Start-up, blocking: opens what is there. Then forgets nothing: recovery tells it which file is current.
   base::Result<> open_existing();
-  std::vector<uint64_t> sequence_numbers() const;
+  std::vector<uint64_t> sequence_numbers() const override;
   base::Result<> set_current(uint64_t file_seq);  // creates it if there is none
   base::Result<> make_next();                     // likewise blocking: one ready file
-  uint64_t file_bytes() const { return options_.file_bytes; }
+  uint64_t file_bytes() const override { return options_.file_bytes; }
 
-  std::shared_ptr<io::File> file(uint64_t file_seq) const;  // null if unknown
+  std::shared_ptr<io::File> file(uint64_t file_seq) const override;  // null if unknown
   uint64_t current() const { return current_; }
   bool can_advance(bool may_use_reserve) const;
   // Whether data may fill so many files, one after the other, without waiting.

@@ -43,7 +43,7 @@ struct Slot {
 
 class Recovery {
  public:
-  Recovery(const WalFiles& files, base::CellId cell, const WalEnd& from) : files_(files), cell_(cell) {
+  Recovery(const WalSource& files, base::CellId cell, const WalEnd& from) : files_(files), cell_(cell) {
     report_.end = from;
   }
 
@@ -166,7 +166,7 @@ class Recovery {
     SlotSeq seq;
     RecoveryReport::Unproven slot;
   };
-  const WalFiles& files_;
+  const WalSource& files_;
   base::CellId cell_;
   RecoveryReport report_;
   std::deque<Kept> kept_;  // above the highest durable_seq seen
@@ -190,7 +190,7 @@ base::Result<> make_durable(const WalFiles& files, const RecoveryReport& report)
   return {};
 }
 
-base::Result<RecoveryReport> recover_wal(const WalFiles& files, base::CellId cell, const WalEnd& from,
+base::Result<RecoveryReport> recover_wal(const WalSource& files, base::CellId cell, const WalEnd& from,
                                          const SlotVisitor& visit) {
   return Recovery(files, cell, from).run(visit);
 }

@@ -40,7 +40,7 @@ using SlotVisitor = std::function<base::Result<>(const SlotHeader& header, View 
 // only synced: after a sync that failed, the system shows bytes that it will never write by itself.
 base::Result<> make_durable(const WalFiles& files, const RecoveryReport& report);
 
-base::Result<RecoveryReport> recover_wal(const WalFiles& files, base::CellId cell, const WalEnd& from,
+base::Result<RecoveryReport> recover_wal(const WalSource& files, base::CellId cell, const WalEnd& from,
                                          const SlotVisitor& visit);
 
 }  // namespace polylog::storage

@@ -44,7 +44,7 @@ void add_commands(Parser& parser, Arguments& arguments) {
     CLI::App* command = parent.add_subcommand(std::string(row.verb), std::string(row.help));
     for (const OptionRow& option : row.positionals) add_option(*command, option, arguments);
     for (const OptionRow& option : row.options) add_option(*command, option, arguments);
-    if (row.run != nullptr) {
+    if (row.asks_broker()) {
       for (const OptionRow& option : common_options()) add_option(*command, option, arguments);
     }
     parser.rows[&row] = command;

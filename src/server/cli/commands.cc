@@ -71,6 +71,14 @@ constexpr OptionRow kPeekOptions[] = {
 // ---- the rest
 
 constexpr OptionRow kConfigKey[] = {{"KEY", "KEY", "only this setting"}};
+constexpr OptionRow kDataDir[] = {{"DATA_DIR", "DIR", "the data directory of a broker that is stopped", false, true}};
+constexpr OptionRow kCheckOptions[] = {{"--json", "", "write JSON, for programs"}};
+constexpr OptionRow kDumpPath[] = {
+    {"PATH", "FILE", "a WAL file, checkpoint, pack, segment or meta.plm, under its own name", false, true}};
+constexpr OptionRow kDumpOptions[] = {
+    {"--limit", "N", "stop after so many lines"},
+    {"--json", "", "write a JSON object a line, for programs"},
+};
 constexpr OptionRow kShell[] = {{"SHELL", "bash|zsh|fish", "the shell that reads it", false, true}};
 constexpr OptionRow kManPage[] = {{"GROUP", "stream|group|queue", "the page of this group of commands"}};
 
@@ -110,6 +118,13 @@ constexpr CommandRow kCommands[] = {
     {"queue", "peek", "write a queue's next messages without taking them", kQueueName, kPeekOptions, run_queue_peek},
     {"queue", "purge", "drop all messages of a queue that no consumer holds", kQueueName, {}, run_queue_purge},
     {"queue", "delete", "delete a queue and all its messages", kQueueName, {}, run_queue_delete},
+    {"", "check", "look for damage in the data directory of a stopped broker", kDataDir, kCheckOptions, run_check,
+     "check reads every file and changes nothing. It says what is damaged, where, and which offsets of which stream "
+     "are "
+     "lost. Exit status: 0 nothing is damaged, 1 something is, 2 it could not be checked.",
+     true},
+    {"", "dump", "print what is in one file of a data directory", kDumpPath, kDumpOptions, run_dump,
+     "dump prints a line for each thing: its offset, what it is, and what it says.", true},
     {"", "completion", "print a script that completes these commands in a shell", kShell, {}, nullptr},
     {"", "man", "print a manual page, for man -l -", kManPage, {}, nullptr},
 };

@@ -11,7 +11,7 @@ namespace polylog::server {
 
 struct Context;
 
-// Runs a command against a broker. kInvalid: a wrong argument (exit code 2); any other error is a failure (exit code 1).
+// Runs a command. kInvalid: a wrong argument (exit code 2); any other error is a failure (exit code 1).
 using RunCommand = base::Result<> (*)(Context& context);
 
 struct OptionRow {
@@ -30,6 +30,9 @@ struct CommandRow {
   std::span<const OptionRow> options;
   RunCommand run;              // null: main() does it, without a broker
   std::string_view more = {};  // what the man page says besides
+  bool offline = false;        // looks at files: asks no broker, and takes only the options of its own
+
+  bool asks_broker() const { return run != nullptr && !offline; }
 };
 
 struct GroupRow {
@@ -39,7 +42,7 @@ struct GroupRow {
 
 std::span<const CommandRow> commands();
 std::span<const GroupRow> command_groups();
-// Those that every command with a `run` takes as well: --admin, --json.
+// Those that every command that asks a broker takes as well: --admin, --json.
 std::span<const OptionRow> common_options();
 
 // --- the commands, by file of verbs/
@@ -62,5 +65,7 @@ base::Result<> run_queue_purge(Context& context);
 base::Result<> run_queue_delete(Context& context);
 base::Result<> run_status(Context& context);  // node_commands.cc
 base::Result<> run_config(Context& context);
+base::Result<> run_check(Context& context);  // check_command.cc
+base::Result<> run_dump(Context& context);   // dump_command.cc
 
 }  // namespace polylog::server

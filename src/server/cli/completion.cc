@@ -31,7 +31,7 @@ std::string place_of(const CommandRow& row) {
 template <typename Visit>
 void for_each_option(const CommandRow& row, Visit visit) {
   for (const OptionRow& option : row.options) visit(option);
-  if (row.run == nullptr) return;
+  if (!row.asks_broker()) return;
   for (const OptionRow& option : common_options()) visit(option);
 }
 

@@ -1,0 +1,192 @@
+#include "storage/inspect/cell_check.h"
+
+#include <fmt/format.h>
+
+#include "storage/inspect/batch_check.h"
+#include "storage/inspect/replayed_state.h"
+#include "storage/wal_files.h"
+#include "storage/wal_recovery.h"
+
+namespace polylog::storage {
+namespace {
+
+class CellCheck {
+ public:
+  explicit CellCheck(const CellCheckOptions& options)
+      : options_(options), files_(options.disk, options.directory, options.cell) {}
+
+  base::Result<CellContents> run() {
+    TRY(files_.open(options_.report));
+    TRY(load());
+    TRY(replay());
+    report_lost();
+    BatchCheck batches(files_, options_, contents_.counts);
+    for (const Partitions& era : state_.eras())
+      for (const auto& [key, partition] : era) batches.check(*partition);
+    report_leftovers(batches.named());
+    for (const base::PartitionKey& key : state_.keys()) {
+      const auto [start, end] = state_.range_of(key);
+      contents_.partitions.push_back({key, start, end});
+    }
+    return std::move(contents_);
+  }
+
+ private:
+  std::string path_of(const std::string& name) const { return options_.directory + "/" + name; }
+  void damage(std::string file, std::optional<uint64_t> offset, std::string what,
+              std::optional<Finding::Lost> lost = {}) {
+    options_.report({.file = std::move(file), .offset = offset, .what = std::move(what), .lost = lost});
+  }
+  void note(std::string file, std::optional<uint64_t> offset, std::string what) {
+    options_.report(
+        {.kind = Finding::Kind::kNote, .file = std::move(file), .offset = offset, .what = std::move(what), .lost = {}});
+  }
+
+  base::Result<> load() {
+    TRY_ASSIGN(const std::string newest, newest_checkpoint(options_.disk, options_.directory));
+    if (newest.empty()) return {};
+    checkpoint_ = newest;
+    const std::string path = path_of(newest);
+    const auto head = read_checkpoint(
+        options_.disk, path,
+        [&](const CheckpointObject& object) {
+          restore(object, path);
+          return base::Result<>{};
+        },
+        [&](uint64_t offset, std::string_view what) {
+          damage(path, offset, std::string(what));
+          checkpoint_damaged_ = true;
+          return true;
+        });
+    if (head && head->cell == options_.cell) {
+      head_ = *head;
+      return {};
+    }
+    const Finding finding = head ? Finding{.file = path, .offset = 0, .what = "belongs to another cell", .lost = {}}
+                                 : to_finding(head.error(), options_.directory);
+    checkpoint_damaged_ = true;
+    options_.report(finding);
+    return {};
+  }
+
+  void restore(const CheckpointObject& object, const std::string& path) {
+    ++contents_.counts.objects;
+    highest_stamp_ = std::max(highest_stamp_, object.stamp);
+    const auto restored = object.type == kPartitionObject ? state_.restore(object) : options_.engine_object(object);
+    if (!restored) damage(path, {}, restored.error().text);
+  }
+
+  // From the replay start, and behind damage from the next sound slot on, to the end.
+  base::Result<> replay() {
+    const auto numbers = files_.sequence_numbers();
+    WalEnd from{.position = {numbers.empty() ? 1 : numbers.front(), 0}};
+    if (head_) from = head_->replay_start;
+    due_ = from;
+    if (checkpoint_damaged_ && !head_) {  // nobody knows where the replay starts
+      TRY_ASSIGN(const auto first, files_.slot_after(from.position, WalEnd{.next_seq = SlotSeq(0)}));
+      if (!first) return {};
+      from = due_ = *first;
+    }
+    if (checkpoint_damaged_) state_.begin_era();
+    while (true) {
+      const auto report = recover_wal(files_, options_.cell, from, [this](const SlotHeader& header, View mutations) {
+        replay_slot(header, mutations);
+        return base::Result<>{};
+      });
+      if (report) return conclude(*report);
+      if (report.error().code != base::ErrorCode::kCorrupt) return std::unexpected(report.error());
+      TRY_ASSIGN(const auto next, files_.slot_after(due_.position, due_));
+      report_damaged_log(report.error(), next);
+      if (!next) return {};
+      from = due_ = *next;
+      state_.begin_era();
+    }
+  }
+
+  void report_damaged_log(const base::Error& error, const std::optional<WalEnd>& next) {
+    log_damaged_ = true;
+    Finding finding = to_finding(error, options_.directory);
+    if (next && next->next_lsn > due_.next_lsn)
+      finding.what += fmt::format("; mutations {} to {} are lost", due_.next_lsn.value, next->next_lsn.value - 1);
+    options_.report(finding);
+  }
+
+  void replay_slot(const SlotHeader& header, View mutations) {
+    const std::string path = path_of(WalFiles::name_of(header.position.file_seq));
+    base::Reader reader(mutations);
+    Mutation mutation;
+    Lsn lsn = header.lsn;
+    for (; next_mutation(reader, mutation); lsn = lsn.next()) {
+      const auto done = mutation.type >= MutationType::kFirstOfEngine ? options_.engine_mutation(mutation, lsn)
+                                                                      : state_.replay(mutation, lsn);
+      if (!done) damage(path, header.position.offset, fmt::format("mutation {}: {}", lsn.value, done.error().text));
+      ++contents_.counts.mutations;
+    }
+    if (!reader.ok() || lsn.value != header.lsn.value + header.mutation_count)
+      damage(path, header.position.offset, "a slot's mutations do not fill it");
+    due_ = {.position = {header.position.file_seq, header.position.offset + header.disk_bytes()},
+            .next_seq = header.seq.next(),
+            .next_lsn = Lsn(header.lsn.value + header.mutation_count),
+            .previous_crc = 0,
+            .epoch = header.epoch};
+    ++contents_.counts.slots;
+    contents_.counts.bytes += header.disk_bytes();
+    options_.progress(header.disk_bytes());
+  }
+
+  base::Result<> conclude(const RecoveryReport& report) {
+    const WalEnd& end = report.end;
+    if (report.cut)
+      note(path_of(report.cut->file), report.cut->offset,
+           "a torn write: the next start cuts it, nobody was told of it");
+    if (end.next_lsn <= highest_stamp_)
+      damage(path_of(WalFiles::name_of(end.position.file_seq)), end.position.offset,
+             fmt::format("the log ends before mutation {}, and the checkpoint reflects {}", end.next_lsn.value,
+                         highest_stamp_.value));
+    return {};
+  }
+
+  void report_lost() {
+    for (const Finding::Lost& lost : state_.lost())
+      damage(options_.directory, {}, "the log has a gap where these were appended", lost);
+    if (!checkpoint_damaged_) return;
+    for (const auto& [key, partition] : state_.eras()[1 % state_.eras().size()]) {
+      if (!state_.eras().front().contains(key) && partition->start() > Offset(0))
+        damage(path_of(checkpoint_), {}, "nothing is known of what the partition held before",
+               Finding::Lost{key, Offset(0), partition->start()});
+    }
+  }
+
+  // Files that nothing sound names. Where the state is damaged, nobody can tell.
+  void report_leftovers(const std::set<std::string>& named) {
+    for (const std::string& name : files_.names()) {
+      const std::string path = path_of(name);
+      if (name.ends_with(".new")) {
+        note(path, {}, "left by a crash; the next start removes it");
+      } else if (name.starts_with("checkpoint-")) {
+        if (name != checkpoint_) note(path, {}, "an older checkpoint, not used");
+      } else if (parse_extent_name(name)) {
+        if (!named.contains(path) && !log_damaged_ && !checkpoint_damaged_)
+          note(path, {}, "nothing names it; the next start removes it");
+      } else if (!name.starts_with("wal-")) {
+        note(path, {}, "no file of polylog");
+      }
+    }
+  }
+
+  const CellCheckOptions& options_;
+  StoredCell files_;
+  ReplayedState state_;
+  CellContents contents_;
+  std::string checkpoint_;
+  std::optional<CheckpointHead> head_;
+  Lsn highest_stamp_;
+  WalEnd due_;  // what replay expects next
+  bool checkpoint_damaged_ = false, log_damaged_ = false;
+};
+
+}  // namespace
+
+base::Result<CellContents> check_cell(const CellCheckOptions& options) { return CellCheck(options).run(); }
+
+}  // namespace polylog::storage

@@ -1,0 +1,113 @@
+#include "storage/inspect/stored_cell.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/crc32c.h"
+#include "storage/wal_files.h"
+
+namespace polylog::storage {
+namespace {
+
+std::optional<uint64_t> wal_number(std::string_view name) {
+  constexpr std::string_view kPrefix = "wal-";
+  uint64_t seq = 0;
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), seq, 16);
+  if (WalFiles::name_of(seq) != name) return std::nullopt;
+  return seq;
+}
+
+std::shared_ptr<io::File> look_up(const std::map<uint64_t, std::shared_ptr<io::File>>& files, uint64_t id) {
+  const auto found = files.find(id);
+  return found == files.end() ? nullptr : found->second;
+}
+
+}  // namespace
+
+base::Result<> StoredCell::open(const Report& report) {
+  TRY_ASSIGN(names_, disk_.list(directory_));
+  for (const std::string& name : names_) {
+    if (wal_number(name)) TRY(open_wal_file(name, report));
+    if (const auto extent = parse_extent_name(name)) TRY(open_extent(name, *extent, report));
+  }
+  return {};
+}
+
+base::Result<> StoredCell::open_wal_file(const std::string& name, const Report& report) {
+  const std::string path = directory_ + "/" + name;
+  TRY_ASSIGN(std::shared_ptr<io::File> file, disk_.open(path, io::OpenMode::kRead));
+  TRY_ASSIGN(const uint64_t size, file->size());
+  if (wal_.empty()) file_bytes_ = size;
+  if (size == file_bytes_) {
+    wal_[*wal_number(name)] = std::move(file);
+  } else {
+    report({.file = path,
+            .offset = {},
+            .what = fmt::format("{} bytes long, its siblings have {}", size, file_bytes_),
+            .lost = {}});
+  }
+  return {};
+}
+
+base::Result<> StoredCell::open_extent(const std::string& file_name, const ExtentName& name, const Report& report) {
+  const std::string path = directory_ + "/" + file_name;
+  TRY_ASSIGN(std::shared_ptr<io::File> file, disk_.open(path, io::OpenMode::kRead));
+  if (!check_extent_head(*file, cell_, name))
+    report({.file = path, .offset = 0, .what = "its head does not verify", .lost = {}});
+  (name.kind == ExtentKind::kPack ? packs_ : segments_)[name.id] = std::move(file);
+  return {};
+}
+
+std::vector<uint64_t> StoredCell::sequence_numbers() const {
+  std::vector<uint64_t> numbers;
+  for (const auto& [seq, file] : wal_) numbers.push_back(seq);
+  return numbers;
+}
+
+std::shared_ptr<io::File> StoredCell::file(uint64_t file_seq) const { return look_up(wal_, file_seq); }
+std::shared_ptr<io::File> StoredCell::segment(uint64_t id) const { return look_up(segments_, id); }
+
+std::shared_ptr<io::File> StoredCell::file_of(const WalPosition& at) const {
+  return in_pack(at) ? look_up(packs_, at.file_seq & ~kPackBit) : file(at.file_seq);
+}
+
+std::string StoredCell::name_of(const WalPosition& at) const {
+  return directory_ + "/" +
+         (in_pack(at) ? to_file_name({ExtentKind::kPack, at.file_seq & ~kPackBit}) : WalFiles::name_of(at.file_seq));
+}
+
+base::Result<std::optional<WalEnd>> StoredCell::slot_at(WalPosition at, const WalEnd& due) const {
+  const auto source = file(at.file_seq);
+  std::vector<uint8_t> bytes(kSlotHeaderBytes);
+  TRY(source->read_at(bytes, at.offset));
+  SlotHeader header;
+  uint32_t crc = 0;
+  if (!decode_slot_header(bytes, header, crc) || header.position != at || header.cell != cell_) return std::nullopt;
+  const bool is_later = header.seq > due.next_seq && header.lsn >= due.next_lsn && header.epoch >= due.epoch;
+  if (!is_later || header.body_bytes() > file_bytes_ - at.offset - kSlotHeaderBytes) return std::nullopt;
+  bytes.resize(header.body_bytes());
+  TRY(source->read_at(bytes, at.offset + kSlotHeaderBytes));
+  if (base::crc32c(bytes) != header.body_crc) return std::nullopt;
+  const uint32_t epoch = header.epoch.value - (header.kind == SlotKind::kOpening ? 1 : 0);
+  return WalEnd{.position = at,
+                .next_seq = header.seq,
+                .next_lsn = header.lsn,
+                .previous_crc = header.previous_crc,
+                .epoch = base::Epoch(epoch)};
+}
+
+base::Result<std::optional<WalEnd>> StoredCell::slot_after(WalPosition from, const WalEnd& due) const {
+  for (const auto& [seq, source] : wal_) {
+    if (seq < from.file_seq) continue;
+    for (uint64_t offset = seq == from.file_seq ? from.offset : 0; offset + kSlotHeaderBytes <= file_bytes_;
+         offset += base::limits::kBlockBytes) {
+      TRY_ASSIGN(auto found, slot_at({seq, offset}, due));
+      if (found) return found;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace polylog::storage
