@@ -52,7 +52,7 @@ TEST_CASE("a survey counts the members of managed groups") {
   join.group = "g";
   join.member_id = "m";
   join.rebalance_timeout_ms = 1000;
-  join.streams.emplace({"s"});
+  join.streams = std::vector<std::string>{"s"};
   join.owned.emplace();
   kit.brokers[0]->submit(kit.brokers[0]->cell_of_group("g"), {kit.session->id, Token{kit.next_token++}},
                          GroupRequest{std::move(join)});
