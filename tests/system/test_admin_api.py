@@ -419,6 +419,8 @@ def test_a_managed_group_is_shown_as_any_other(broker, api):
     group = api.json("get", "/v1/groups/managed")
     assert (group["state"], group["protocol_type"], group["protocol"]) == ("stable", "consumer", "uniform")
     assert group["generation"] >= 1
+    listed = {g["name"]: g for g in api.json("get", "/v1/groups")["groups"]}["managed"]
+    assert (listed["state"], listed["protocol_type"]) == ("stable", "consumer")
     only, = group["members"]
     assert only["client_id"] == "mine" and only["id"] and only["instance_id"] is None
     offset, = group["offsets"]

@@ -16,6 +16,8 @@ using broker::GroupPhase;
 using broker::StreamKind;
 using Cursor = broker::FetchCursorsReply::Entry;
 
+constexpr std::string_view kManagedProtocolType = "consumer";  // only consumers can be members of a managed group
+
 base::Error error_of(GroupError error, std::string_view group) {
   switch (error) {
     case GroupError::kGroupNotFound:
@@ -43,7 +45,7 @@ broker::DescribeGroupsReply::Group as_described(broker::DescribeManagedReply::Gr
                                            .error = managed.error,
                                            .phase = managed.phase,
                                            .generation = managed.epoch,
-                                           .protocol_type = "consumer",
+                                           .protocol_type = std::string(kManagedProtocolType),
                                            .protocol = std::string(broker::name_of(managed.assignor)),
                                            .members = {}};
   for (auto& member : managed.members) {
@@ -187,7 +189,8 @@ Task<Response> list_groups(Call& call) {
   out.begin_object().key("groups").begin_array();
   for (const auto& group : groups) {
     out.begin_object().field("name", group.name).field("state", broker::name_of(group.phase));
-    out.field("protocol_type", group.protocol_type).end_object();
+    const bool is_managed = group.kind == broker::GroupKind::kManaged;
+    out.field("protocol_type", is_managed ? kManagedProtocolType : group.protocol_type).end_object();
   }
   out.end_array().field("next", more ? std::optional(groups.back().name) : std::nullopt);
   out.field("complete", all_cells_are_open(call.broker())).end_object();
