@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/log_rate.h"
 #include "base/metrics.h"
 #include "broker/actions.h"
 #include "broker/catalog/catalog.h"
@@ -62,6 +63,7 @@ class Broker {
   base::Registry& metrics() { return options_.metrics; }
   StageTimes& stages() { return stages_; }
   base::Duration slow_operation() const { return options_.slow_operation; }
+  base::LogRate& slow_lines() { return slow_lines_; }  // of this core's sessions
   const std::vector<Broker*>& all() const { return options_.all; }
   base::CoreId core_of(base::CellId cell) const { return options_.core_of_cell[cell.value]; }
   const EncodingRegistry& encodings() const { return options_.encodings; }
@@ -96,6 +98,7 @@ class Broker {
 
   Options options_;
   StageTimes& stages_;
+  base::LogRate slow_lines_;
   EgressBudget egress_;
   IngressBudget ingress_;
   Catalog catalog_;

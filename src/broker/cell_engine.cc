@@ -326,7 +326,7 @@ void CellEngine::on_space_change(bool) {
 void CellEngine::update_pressure() {
   if (!opened_) return;
   const bool pressured = cell_.overloaded() || !parked_.empty();
-  const bool full = cell_.disk_full();
+  const bool full = !failed() && cell_.disk_full();  // a failed cell takes nothing when there is room again either
   if (pressured == pressured_ && full == full_) return;
   pressured_ = pressured;
   full_ = full;

@@ -91,7 +91,7 @@ void Survey::walk_groups() {
       if (group == nullptr) break;
       group_ = group->name();
       ++group_count_;
-      member_count_ += group->state().roster.members.size();
+      member_count_ += group->member_count();
       lags_.push_back({.group = group_});
     }
     more = collect(*group);

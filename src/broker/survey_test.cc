@@ -45,6 +45,24 @@ TEST_CASE("a survey sees how far groups are behind, whichever cell holds the par
   CHECK(has(page(kit), "polylog_group_lag_max_messages{group=\"g\"} 10"));
 }
 
+TEST_CASE("a survey counts the members of managed groups") {
+  EngineKit kit;
+  kit.create("s", 1);
+  ReconcileRequest join;
+  join.group = "g";
+  join.member_id = "m";
+  join.rebalance_timeout_ms = 1000;
+  join.streams = std::vector<std::string>{"s"};
+  join.owned.emplace();
+  kit.brokers[0]->submit(kit.brokers[0]->cell_of_group("g"), {kit.session->id, Token{kit.next_token++}},
+                         GroupRequest{std::move(join)});
+  kit.settle();
+  Survey survey(*kit.brokers[0]);
+  survey.run();
+  kit.settle();
+  CHECK(has(page(kit), "polylog_group_members 1"));
+}
+
 TEST_CASE("more cursors than are asked for at once are seen, of one group and of many") {
   EngineKit kit;
   const uint32_t partitions = kCursorsAskedAtOnce + 1;

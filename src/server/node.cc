@@ -12,7 +12,6 @@
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
-#include "server/counted_handler.h"
 
 namespace polylog::server {
 namespace {
@@ -177,18 +176,16 @@ base::Result<> Node::open_catalog() {
 io::HandlerFactory Node::factory_for(Protocol protocol, broker::Broker& broker) {
   switch (protocol) {
     case Protocol::kKafka:
-      return [this, shared = kafka_cores_[broker.loop().core().value]] {
-        return counted(open_[0], kafka::make_session(shared));
-      };
-    case Protocol::kAmqp: return [this, &broker] { return counted(open_[1], amqp::make_session(broker, amqp_)); };
-    case Protocol::kAdmin: return [this, &broker] { return counted(open_[2], make_admin_session(broker, admin_)); };
+      return [shared = kafka_cores_[broker.loop().core().value]] { return kafka::make_session(shared); };
+    case Protocol::kAmqp: return [this, &broker] { return amqp::make_session(broker, amqp_); };
+    case Protocol::kAdmin: return [this, &broker] { return make_admin_session(broker, admin_); };
   }
   return {};
 }
 
 void Node::fill_admin() {
   admin_.config = config_;
-  admin_.kafka = kafka_;
+  admin_.kafka = kafka_cores_[0].get();
   admin_.listeners = bound_;
   admin_.cluster_id = dir_->cluster_id();
   admin_.core_of_cell = core_of_cell_;
@@ -196,7 +193,10 @@ void Node::fill_admin() {
   admin_.disk_space = [this] { return disk_.space(config_.data_dir); };
   admin_.connections = [this] {
     std::map<std::string, int64_t> open;
-    for (size_t i = 0; i < open_.size(); ++i) open[std::string(kProtocolNames[i])] = open_[i].load();
+    for (size_t core = 0; core < cores_->size(); ++core) {
+      for (size_t i = 0; i < kProtocolNames.size(); ++i)
+        open[std::string(kProtocolNames[i])] += metrics_->traffic(static_cast<Protocol>(i), core)->open.value();
+    }
     return open;
   };
   std::string listen;

@@ -2,7 +2,6 @@
 // loop runs and destroyed after all have stopped; in between each part is touched by its own core only.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -70,7 +69,6 @@ class Node {
   std::vector<std::shared_ptr<kafka::CoreShared>> kafka_cores_;        // by core
   std::vector<ProtocolAddress> bound_;                                 // as configured, with real ports
   std::vector<std::vector<std::unique_ptr<io::Listener>>> listeners_;  // by core
-  std::array<std::atomic<int64_t>, kProtocolNames.size()> open_{};     // connections, by protocol
   std::atomic<size_t> cells_to_drain_{0};
   std::atomic<bool> draining_{false};
 };

@@ -2,6 +2,7 @@
 
 Everything a test starts is ended by its pid, whatever the test does. Nothing here needs a fixed port.
 """
+import functools
 import os
 import random
 import re
@@ -207,6 +208,19 @@ def run(*command, seconds=60, input=None, check=True):
         raise AssertionError(f"{command} ended with {result.returncode}:\n{result.stdout[-3000:].decode(errors='replace')}"
                              f"\n{result.stderr[-3000:].decode(errors='replace')}")
     return result
+
+
+@functools.cache
+def may_mount():
+    """Whether a tmpfs can be mounted here: it takes root, and not every container lets root."""
+    place = scratch_dir("probe")
+    try:
+        if subprocess.run(["mount", "-t", "tmpfs", "polylog-test", place], capture_output=True).returncode != 0:
+            return False
+        subprocess.run(["umount", "-l", place], check=True)
+        return True
+    finally:
+        place.rmdir()
 
 
 def closed_within(sock, seconds):

@@ -1,7 +1,6 @@
 """The admin API against docs/admin-api.yaml: every path, method and status of the file is asked for, every answer has the
 form that the file says, and the broker answers nothing that the file lacks."""
 import json
-import os
 import socket
 import threading
 import urllib.error
@@ -12,9 +11,11 @@ import jsonschema
 import pika
 import pytest
 import yaml
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from kafka import KafkaConsumer, KafkaProducer
 
-from harness import ROOT, Broker, run, wait_for
+from harness import BINARY, ROOT, Broker, may_mount, run, wait_for
 from kafka_wire import Wire
 from test_diskfull import broker_on_small_disk, fill
 
@@ -406,6 +407,44 @@ def test_what_was_made_and_moved_survives_kill():
         assert api.json("get", "/v1/cells")["cells"][0]["epoch"] == 2
 
 
+def test_a_managed_group_is_shown_as_any_other(broker, api):
+    api.json("post", "/v1/streams", {"name": "managed-in", "partitions": 2}, 201)
+    api.json("post", "/v1/streams/managed-in/records", {"records": [{"value": "x", "key": "k"}] * 3}, 201)
+    member = Consumer({"bootstrap.servers": broker.address("kafka"), "group.id": "managed", "client.id": "mine",
+                       "group.protocol": "consumer", "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    member.subscribe(["managed-in"])
+    message = member.poll(20)
+    assert message is not None and message.error() is None
+    member.commit(message, asynchronous=False)
+    group = api.json("get", "/v1/groups/managed")
+    assert (group["state"], group["protocol_type"], group["protocol"]) == ("stable", "consumer", "uniform")
+    assert group["generation"] >= 1
+    listed = {g["name"]: g for g in api.json("get", "/v1/groups")["groups"]}["managed"]
+    assert (listed["state"], listed["protocol_type"]) == ("stable", "consumer")
+    only, = group["members"]
+    assert only["client_id"] == "mine" and only["id"] and only["instance_id"] is None
+    offset, = group["offsets"]
+    assert (offset["stream"], offset["offset"], offset["lag"]) == ("managed-in", 1, offset["end"] - 1)
+    assert "mine" in run(BINARY, "group", "describe", "managed", "--admin", broker.address("admin")).stdout.decode()
+    member.close()
+    assert api.json("get", "/v1/groups/managed")["members"] == []
+
+
+def test_settings_changed_while_it_runs_are_what_streams_default_to():
+    with Broker() as broker:
+        api = Api(broker)
+        client = AdminClient({"bootstrap.servers": broker.address("kafka")})
+        node, = client.list_topics(timeout=20).brokers
+        entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                   for name, value in (("num.partitions", "3"), ("log.retention.ms", "7777"))]
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(node), incremental_configs=entries)
+        client.incremental_alter_configs([resource])[resource].result(20)
+        stream = api.json("post", "/v1/streams", {"name": "late"}, 201)
+        assert len(stream["partitions"]) == 3
+        retention = next(s for s in stream["settings"] if s["name"] == "retention.ms")
+        assert (retention["value"], retention["source"]) == ("7777", "default")
+
+
 def test_config_says_where_values_came_from(broker, api):
     settings = {s["key"]: s for s in api.json("get", "/v1/config")["settings"]}
     assert (settings["storage.cells"]["in_force"], settings["storage.cells"]["source"]) == ("3", "--set")
@@ -414,7 +453,7 @@ def test_config_says_where_values_came_from(broker, api):
     assert len(api.json("get", "/v1/cells")["cells"]) == 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs takes root")
+@pytest.mark.skipif(not may_mount(), reason="mounting a tmpfs takes root")
 def test_a_full_disk_is_said_at_once_and_everything_but_producing_goes_on():
     with broker_on_small_disk() as (broker, _):
         api = Api(broker)

@@ -31,7 +31,7 @@ class Cli:
         return [str(BINARY), *(str(arg) for arg in args)]
 
     def env(self):
-        return {**os.environ, "POLYLOG_ADMIN": self.address}
+        return {**os.environ, "POLYLOG_ADMIN": self.address, "POLYLOG_PROGRESS_AFTER_MS": "0"}
 
     def __call__(self, *args, input=None, code=0):
         """Standard output; the command must end with `code`, and say one line on standard error if that is not 0."""
@@ -248,10 +248,7 @@ def test_progress_is_shown_on_a_terminal_and_taken_away(cli):
     cli("stream", "create", "slow")
 
     def feed(process):
-        for _ in range(4):
-            process.stdin.write(b"line\n")
-            process.stdin.flush()
-            time.sleep(0.3)  # progress begins after half a second: this is what is tested
+        process.stdin.write(b"line\n" * 4)
         process.stdin.close()
 
     written = on_a_terminal(cli, "stream", "produce", "slow", script=feed)
@@ -259,16 +256,10 @@ def test_progress_is_shown_on_a_terminal_and_taken_away(cli):
     assert written.endswith("\r\x1b[Kproduced 4 records to slow\r\n")
 
 
-def with_a_slow_broker(broker, cli, *args, stdin=subprocess.DEVNULL):
-    """What a command writes to a terminal as its standard error, while the broker takes its time."""
+def progress_of(cli, *args, stdin=subprocess.DEVNULL):
+    """What a command writes to a terminal as its standard error."""
     leader, follower = pty.openpty()
-    broker.process.send_signal(signal.SIGSTOP)
-    try:
-        process = subprocess.Popen(cli.command(*args), stdin=stdin, stdout=subprocess.DEVNULL, stderr=follower,
-                                   env=cli.env())
-        time.sleep(0.8)  # progress begins after half a second: this is what is tested
-    finally:
-        broker.process.send_signal(signal.SIGCONT)
+    process = subprocess.Popen(cli.command(*args), stdin=stdin, stdout=subprocess.DEVNULL, stderr=follower, env=cli.env())
     assert process.wait(30) == 0
     assert select.select([leader], [], [], 5)[0]
     written = os.read(leader, 65536)
@@ -277,16 +268,16 @@ def with_a_slow_broker(broker, cli, *args, stdin=subprocess.DEVNULL):
     return written.decode()
 
 
-def test_the_end_of_the_work_is_shown_where_it_is_known(broker, cli, tmp_path):
+def test_the_end_of_the_work_is_shown_where_it_is_known(cli, tmp_path):
     cli("stream", "create", "barred")
     lines = tmp_path / "lines"
     lines.write_text("a\nb\nc\n")
     with lines.open("rb") as source:
-        written = with_a_slow_broker(broker, cli, "stream", "produce", "barred", stdin=source)
+        written = progress_of(cli, "stream", "produce", "barred", stdin=source)
     assert re.search(r"\[#{30}\] 100%  produced 3 records", written)
-    written = with_a_slow_broker(broker, cli, "stream", "consume", "barred")
+    written = progress_of(cli, "stream", "consume", "barred")
     assert re.search(r"\[#{30}\] 100%  consumed 3 records", written)
-    written = with_a_slow_broker(broker, cli, "stream", "consume", "barred", "--follow", "--max", 2)
+    written = progress_of(cli, "stream", "consume", "barred", "--follow", "--max", 2)
     assert re.search(r"\[#{30}\] 100%  consumed 2 records", written)
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness import BINARY, BUILD, ROOT, run
 from prometheus import promtool
@@ -17,8 +18,23 @@ LIFE = ROOT / "tests/system/package/life.sh"
 EXPOSURE_MAX = 20  # of 100
 
 
+# The mounts of life.sh, in a namespace that ends with the probe.
+PROBE = """set -e
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount --rbind /proc "$1/root/proc"
+mount --rbind /dev "$1/root/dev"
+"""
+
+
 def may_unshare():
-    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True).returncode == 0
+    scratch = tempfile.mkdtemp(dir=BUILD)
+    try:
+        return subprocess.run(["unshare", "--mount", "--net", "bash", "-c", PROBE, "probe", scratch],
+                              capture_output=True).returncode == 0
+    finally:
+        os.rmdir(scratch)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +55,8 @@ def unpacked(debs, tmp_path_factory):
     return folder
 
 
-def yaml(path):
-    """Read by the system's Python, which has the package python3-yaml."""
-    return json.loads(run("/usr/bin/python3", "-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))",
-                          input=path.read_bytes()).stdout)
+def read_yaml(path):
+    return yaml.safe_load(path.read_text())
 
 
 def test_the_configuration_in_the_package_is_what_the_program_says_and_sets_the_data_directory_only(unpacked):
@@ -109,7 +123,7 @@ def test_the_image_is_built_from_this_checkout_and_does_not_run_as_root():
 
 def test_the_images_command_is_one_that_the_program_takes(tmp_path, unpacked):
     verbs = dict(instructions())
-    command = json.loads(verbs["ENTRYPOINT"]) + yaml(PACKAGING / "compose.yml")["services"]["polylog"]["command"]
+    command = json.loads(verbs["ENTRYPOINT"]) + read_yaml(PACKAGING / "compose.yml")["services"]["polylog"]["command"]
     assert command[0] == "/" + str(Path("usr/bin/polylog")) and (unpacked / command[0][1:]).exists()
     listened = {re.search(r":(\d+)$", word)[1] for word in command if word.startswith(("kafka=0", "amqp=0", "admin=0"))}
     assert set(verbs["EXPOSE"].split()) == listened
@@ -120,7 +134,7 @@ def test_the_images_command_is_one_that_the_program_takes(tmp_path, unpacked):
 
 
 def test_compose_mounts_what_exists_and_prometheus_can_read_it(tmp_path):
-    compose = yaml(PACKAGING / "compose.yml")
+    compose = read_yaml(PACKAGING / "compose.yml")
     assert set(compose["services"]) == {"polylog", "prometheus", "grafana"}
     build = compose["services"]["polylog"]["build"]
     assert (PACKAGING / build["context"]).resolve() == ROOT and (ROOT / build["dockerfile"]).exists()
@@ -135,7 +149,7 @@ def test_compose_mounts_what_exists_and_prometheus_can_read_it(tmp_path):
     for target in ("/etc/prometheus/prometheus.yml", "/etc/prometheus/alerts.yml"):
         shutil.copy(targets[target], tmp_path)
     assert "SUCCESS" in promtool("check", "config", tmp_path / "prometheus.yml")
-    dashboards = yaml(targets["/etc/grafana/provisioning/dashboards/polylog.yml"])["providers"][0]["options"]["path"]
+    dashboards = read_yaml(targets["/etc/grafana/provisioning/dashboards/polylog.yml"])["providers"][0]["options"]["path"]
     assert dashboards + "/polylog.json" in targets
-    source, = yaml(targets["/etc/grafana/provisioning/datasources/polylog.yml"])["datasources"]
+    source, = read_yaml(targets["/etc/grafana/provisioning/datasources/polylog.yml"])["datasources"]
     assert source["type"] == "prometheus" and source["url"] == "http://prometheus:9090"

@@ -10,7 +10,7 @@ build_packages=(
   libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev libre2-dev libsimdjson-dev librdkafka-dev
   dpkg-dev
 )
-test_packages=(kcat python3-venv python3-yaml procps systemd groff-base)
+test_packages=(kcat python3-venv procps systemd groff-base)
 python_packages=(pytest==8.3.5 kafka-python==2.2.15 pika==1.3.2 confluent-kafka==2.16.1 jsonschema==4.23.0
   PyYAML==6.0.2)
 node_packages=(kafkajs@2.2.4 amqplib@0.10.8)
@@ -76,8 +76,14 @@ install_promtool() {
   echo "installing: promtool into build/tools"
   local scratch=build/tools/scratch
   rm -rf "$scratch" && mkdir -p "$scratch"
-  (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1 ||
-    { as_root apt-get update -q </dev/null >>build/apt.log 2>&1; (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1; }
+  if ! (cd "$scratch" && apt-get download -q prometheus) >build/apt.log 2>&1; then
+    as_root apt-get update -q </dev/null >>build/apt.log 2>&1 || true
+    if ! (cd "$scratch" && apt-get download -q prometheus) >>build/apt.log 2>&1; then
+      tail -n 20 build/apt.log
+      echo "could not download: prometheus" >&2
+      return 1
+    fi
+  fi
   dpkg-deb --fsys-tarfile "$scratch"/prometheus_*.deb | tar -x -C "$scratch" ./usr/bin/promtool
   mv "$scratch/usr/bin/promtool" build/tools/promtool
   rm -rf "$scratch"

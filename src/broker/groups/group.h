@@ -82,6 +82,7 @@ class Group {
   DescribeGroupsReply::Group view() const;
   DescribeManagedReply::Group managed_view() const;
   bool is_empty() const { return is_managed() ? managed_.empty() : phase_ == GroupPhase::kEmpty; }
+  size_t member_count() const { return is_managed() ? state_.managed->members.size() : state_.roster.members.size(); }
   bool is_idle() const { return is_empty() && pending_.empty(); }
   std::string describe() const;
 
@@ -98,7 +99,11 @@ class Group {
   };
 
   // group_kinds.cc
-  GroupError become_managed(const ReconcileRequest& request, base::MonoTime now);
+  GroupError become_managed(const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
+  GroupError try_managed(const ReconcileRequest& request, const ManagedBegun& begun, base::MonoTime now,
+                         base::WallTime wall) const;
+  Roster roster_of_guests() const;
+  ManagedMembers::Context managed_context() const;
   void become_member_led();
   void hand_over_to_guests(base::MonoTime now, base::WallTime wall);
   void join_as_guest(ReplyTo to, const JoinRequest& request, base::MonoTime now);

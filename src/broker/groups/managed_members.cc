@@ -67,13 +67,6 @@ void ManagedMembers::start(MonoTime now) {
 
 // ---- who asks
 
-GroupError ManagedMembers::check_join(const ReconcileRequest& request) const {
-  if (request.epoch != kJoinEpoch) return GroupError::kUnknownMember;
-  const auto pattern = unless_empty(request.pattern);
-  if (pattern && !patterns_.contains(*pattern) && !NamePattern::parse(*pattern)) return GroupError::kBadPattern;
-  return GroupError::kNone;
-}
-
 std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const ReconcileRequest& request) const {
   const bool joins = request.epoch == kJoinEpoch;
   const auto& members = managed().members;
@@ -260,6 +253,7 @@ ReconcileReply ManagedMembers::leave(const ReconcileRequest& request, WallTime w
   } else if (member == managed().members.end()) {
     reply.error = GroupError::kUnknownMember;
   }
+  if (reply.error == GroupError::kNone && member->second.record.guest) reply.error = GroupError::kUnknownMember;
   if (reply.error != GroupError::kNone) return reply;
   if (request.epoch == kLeaveEpoch || !member->second.record.instance_id) {
     remove({request.member_id}, wall);
@@ -267,7 +261,13 @@ ReconcileReply ManagedMembers::leave(const ReconcileRequest& request, WallTime w
   }
   // It reads nothing meanwhile; what it was to give up is free, the rest waits for it until its session ends.
   const Holding& holding = member->second.holding;
-  if (holding.epoch != kAwayEpoch) hold(request.member_id, {kAwayEpoch, holding.epoch, holding.assigned, {}});
+  if (holding.epoch != kAwayEpoch) {
+    hold(request.member_id, {.epoch = kAwayEpoch,
+                             .previous_epoch = holding.epoch,
+                             .assigned = holding.assigned,
+                             .revoking = {},
+                             .known = holding.known});
+  }
   deadlines_.at(request.member_id).revoke.reset();
   return reply;
 }

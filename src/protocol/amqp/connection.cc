@@ -62,6 +62,8 @@ void Session::note_took(std::string_view kind, std::string_view object, base::Du
   if (took < broker_.slow_operation()) return;
   using std::chrono::duration_cast;
   const base::MonoTime now = broker_.loop().now();
+  const auto left_out = broker_.slow_lines().admit(now);
+  if (!left_out) return;
   const auto ms_between = [](base::MonoTime from, base::MonoTime to) {
     return from.ns == 0 || to.ns == 0 ? int64_t{-1} : duration_cast<milliseconds>(to - from).count();
   };
@@ -76,7 +78,8 @@ void Session::note_took(std::string_view kind, std::string_view object, base::Du
                   {"total_ms", duration_cast<milliseconds>(took).count()},
                   {"append_ms", ms_between({now.ns - took.count()}, stages.staged_at)},
                   {"sync_ms", ms_between(stages.staged_at, stages.committed_at)},
-                  {"answer_ms", ms_between(stages.committed_at, now)}});
+                  {"answer_ms", ms_between(stages.committed_at, now)},
+                  {"left_out", *left_out}});
 }
 
 void Session::on_closed(std::string_view why) {

@@ -92,7 +92,7 @@ std::optional<std::string_view> short_text(const std::optional<std::string>& tex
 }
 
 void put_key(TableWriter& headers, const std::string& key) {
-  if (is_utf8(key)) {
+  if (base::is_utf8(key)) {
     headers.put_text(kKeyHeader, key);
   } else {
     headers.put_bytes(kKeyHeader, base::as_view(key));
@@ -100,8 +100,6 @@ void put_key(TableWriter& headers, const std::string& key) {
 }
 
 }  // namespace
-
-bool is_utf8(std::string_view text) { return base::is_utf8(text); }
 
 HubMessage to_hub(const RecordView& record) {
   HubMessage message;

@@ -49,6 +49,4 @@ void encode_properties(base::Writer& out, const broker::HubMessage& message);
 // `properties` with one more header, x-stream-offset: what a reader of a stream gets.
 void encode_with_stream_offset(base::Writer& out, base::View properties, base::Offset offset);
 
-bool is_utf8(std::string_view text);
-
 }  // namespace polylog::amqp

@@ -156,14 +156,5 @@ TEST_CASE("amqp mapping: a damaged batch is an error, not a message") {
   CHECK_FALSE(visited);
 }
 
-TEST_CASE("amqp mapping: utf-8") {
-  CHECK(is_utf8(""));
-  CHECK(is_utf8("plain grün \xF0\x9F\x90\x87"));
-  CHECK_FALSE(is_utf8("\xFF"));
-  CHECK_FALSE(is_utf8("\xC3"));
-  CHECK_FALSE(is_utf8("\xC0\x80"));
-  CHECK_FALSE(is_utf8("\xED\xA0\x80"));
-}
-
 }  // namespace
 }  // namespace polylog::amqp

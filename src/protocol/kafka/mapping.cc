@@ -20,7 +20,7 @@ using broker::HubMessage;
 HeaderValue value_of(std::optional<base::View> bytes) {
   if (!bytes) return std::monostate{};
   std::string text(base::as_text(*bytes));
-  if (is_utf8(*bytes)) return text;
+  if (base::is_utf8(text)) return text;
   return broker::Binary{std::move(text)};
 }
 
@@ -179,7 +179,5 @@ std::optional<TimedOffset> find_by_time(const broker::EncodingRegistry& encoding
   if (!walked) return std::nullopt;
   return found;
 }
-
-bool is_utf8(base::View bytes) { return base::is_utf8(base::as_text(bytes)); }
 
 }  // namespace polylog::kafka

@@ -79,6 +79,4 @@ struct TimedOffset {
 std::optional<TimedOffset> find_by_time(const broker::EncodingRegistry& encodings, const broker::ReadBatch& batch,
                                         int64_t timestamp_ms, base::Offset from);
 
-bool is_utf8(base::View bytes);
-
 }  // namespace polylog::kafka

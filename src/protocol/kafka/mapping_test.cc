@@ -158,14 +158,4 @@ TEST_CASE("control_batches_have_no_messages_and_damage_is_reported") {
   CHECK_FALSE(encoding.to_hub(base::View(damaged).first(20), base::Offset(0), [](base::Offset, const HubMessage&) {}));
 }
 
-TEST_CASE("utf8_is_told_from_other_bytes") {
-  for (const char* good : {"", "plain", "grün", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"}) {
-    CHECK(is_utf8(base::as_view(good)));
-  }
-  for (const char* bad : {"\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
-                          "\xF5\x80\x80\x80", "\xE2\x82", "a\xFF"}) {
-    CHECK_FALSE(is_utf8(base::as_view(bad)));
-  }
-}
-
 }  // namespace polylog::kafka

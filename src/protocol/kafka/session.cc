@@ -152,6 +152,8 @@ void Session::note_answered(const Slot& slot) {
 }
 
 void Session::log_slow(const Slot& slot, base::Duration took) {
+  const auto left_out = broker().slow_lines().admit(broker().loop().now());
+  if (!left_out) return;
   using std::chrono::duration_cast, std::chrono::milliseconds;
   const auto ms_between = [](base::MonoTime from, base::MonoTime to) {
     return from.ns == 0 || to.ns == 0 ? int64_t{-1} : duration_cast<milliseconds>(to - from).count();
@@ -165,7 +167,8 @@ void Session::log_slow(const Slot& slot, base::Duration took) {
                   {"total_ms", duration_cast<milliseconds>(took).count()},
                   {"append_ms", ms_between(slot.began, slot.reply.staged_at)},
                   {"sync_ms", ms_between(slot.reply.staged_at, slot.reply.committed_at)},
-                  {"answer_ms", ms_between(slot.reply.committed_at, broker().loop().now())}});
+                  {"answer_ms", ms_between(slot.reply.committed_at, broker().loop().now())},
+                  {"left_out", *left_out}});
 }
 
 void Session::answer_filled() {

@@ -18,7 +18,7 @@
 #include "broker/broker.h"
 #include "io/disk.h"
 #include "io/net.h"
-#include "protocol/kafka/config.h"
+#include "protocol/kafka/core_shared.h"
 #include "server/config.h"
 
 namespace polylog::server {
@@ -34,7 +34,7 @@ struct AdminState {
   std::vector<base::Registry*> registries = {};
 
   Config config = {};
-  kafka::Config kafka = {};                       // what streams' settings default to
+  kafka::CoreShared* kafka = nullptr;             // of that core: its config() is what streams' settings default to
   std::map<std::string, std::string> found = {};  // what "auto" settings came to, by key
   std::vector<ProtocolAddress> listeners = {};
   std::string cluster_id = {};

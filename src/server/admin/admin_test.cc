@@ -15,11 +15,14 @@ namespace {
 // An admin listener over an engine of two cells on a virtual clock.
 struct Fixture {
   broker::EngineKit kit{2};
+  kafka::Config kafka_config;
+  kafka::CoreShared kafka_core{*kit.brokers[0], kafka_config};
   AdminState state;
   std::unique_ptr<http::TestConnection> connection;
 
   Fixture() {
     kit.encodings.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
+    state.kafka = &kafka_core;
     state.core_of_cell = {base::CoreId(0), base::CoreId(1)};
     connect();
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "broker/groups/assignor.h"
 #include "server/admin/resources/partitions.h"
 #include "server/admin/routes.h"
 
@@ -14,6 +15,8 @@ using broker::GroupError;
 using broker::GroupPhase;
 using broker::StreamKind;
 using Cursor = broker::FetchCursorsReply::Entry;
+
+constexpr std::string_view kManagedProtocolType = "consumer";  // only consumers can be members of a managed group
 
 base::Error error_of(GroupError error, std::string_view group) {
   switch (error) {
@@ -34,6 +37,36 @@ Task<Reply> ask_group(Call& call, std::string group, broker::GroupRequest reques
   Answers<broker::GroupReply> answer(call.engine);
   answer.ask(call.broker().cell_of_group(group), std::move(request));
   co_return std::get<Reply>((co_await answer)[0]);
+}
+
+// Both kinds of groups look alike here: a managed one's epoch is its generation, its assignor its protocol.
+broker::DescribeGroupsReply::Group as_described(broker::DescribeManagedReply::Group managed) {
+  broker::DescribeGroupsReply::Group group{.name = std::move(managed.name),
+                                           .error = managed.error,
+                                           .phase = managed.phase,
+                                           .generation = managed.epoch,
+                                           .protocol_type = std::string(kManagedProtocolType),
+                                           .protocol = std::string(broker::name_of(managed.assignor)),
+                                           .members = {}};
+  for (auto& member : managed.members) {
+    group.members.push_back({.member_id = std::move(member.member_id),
+                             .instance_id = std::move(member.instance_id),
+                             .client_id = std::move(member.client_id),
+                             .client_host = std::move(member.client_host),
+                             .metadata = {},
+                             .assignment = {}});
+  }
+  return group;
+}
+
+Task<broker::DescribeGroupsReply::Group> group_of(Call& call, std::string name) {
+  auto described =
+      co_await ask_group<broker::DescribeGroupsReply>(call, name, broker::DescribeGroupsRequest{.groups = {name}});
+  auto& group = described.groups.at(0);
+  if (group.error != GroupError::kGroupNotFound) co_return std::move(group);
+  auto managed =
+      co_await ask_group<broker::DescribeManagedReply>(call, name, broker::DescribeManagedRequest{.groups = {name}});
+  co_return as_described(std::move(managed.groups.at(0)));
 }
 
 void put_members(http::JsonWriter& out, const broker::DescribeGroupsReply::Group& group) {
@@ -156,7 +189,8 @@ Task<Response> list_groups(Call& call) {
   out.begin_object().key("groups").begin_array();
   for (const auto& group : groups) {
     out.begin_object().field("name", group.name).field("state", broker::name_of(group.phase));
-    out.field("protocol_type", group.protocol_type).end_object();
+    const bool is_managed = group.kind == broker::GroupKind::kManaged;
+    out.field("protocol_type", is_managed ? kManagedProtocolType : group.protocol_type).end_object();
   }
   out.end_array().field("next", more ? std::optional(groups.back().name) : std::nullopt);
   out.field("complete", all_cells_are_open(call.broker())).end_object();
@@ -165,9 +199,7 @@ Task<Response> list_groups(Call& call) {
 
 Task<Response> get_group(Call& call) {
   const std::string name = call.names[0];
-  const auto described =
-      co_await ask_group<broker::DescribeGroupsReply>(call, name, broker::DescribeGroupsRequest{.groups = {name}});
-  const auto& group = described.groups.at(0);
+  const auto group = co_await group_of(call, name);
   if (group.error != GroupError::kNone) co_return refuse(error_of(group.error, name));
   if (group.phase == GroupPhase::kDead) co_return refuse(error_of(GroupError::kGroupNotFound, name));
   const auto cursors =

@@ -70,7 +70,7 @@ Task<Response> describe(Call& call, Record stream, int status, size_t first, siz
   http::JsonWriter out;
   out.begin_object();
   put_stream(out, *stream);
-  put_settings(out, *stream, call.state.kafka);
+  put_settings(out, *stream, call.state.kafka->config());
   put_partitions(out, *stream, first, stats);
   out.end_object();
   co_return json_response(out, status);
@@ -116,8 +116,9 @@ base::Result<broker::CreateStream> creation_of(const Call& call, const http::Jso
     return base::fail(ErrorCode::kInvalid, "name: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'");
   }
   broker::StreamRecord wanted{.id = {}, .name = *name->text()};
-  TRY_ASSIGN(const int64_t partitions, partition_count_of(body.find("partitions"), call.state.kafka.num_partitions));
-  TRY_ASSIGN(wanted.attributes, attributes_after(wanted, body.find("settings"), call.state.kafka));
+  TRY_ASSIGN(const int64_t partitions,
+             partition_count_of(body.find("partitions"), call.state.kafka->config().num_partitions));
+  TRY_ASSIGN(wanted.attributes, attributes_after(wanted, body.find("settings"), call.state.kafka->config()));
   return broker::CreateStream{.wanted = std::move(wanted), .partition_count = static_cast<uint32_t>(partitions)};
 }
 
@@ -171,7 +172,7 @@ Task<Response> alter_stream(Call& call) {
   ADMIN_TRY(const http::Json body, call.body({"partitions", "settings"}));
   const auto current = static_cast<int64_t>(stream->partitions.size());
   ADMIN_TRY(const int64_t partitions, partition_count_of(body.find("partitions"), current));
-  ADMIN_TRY(auto attributes, attributes_after(*stream, body.find("settings"), call.state.kafka));
+  ADMIN_TRY(auto attributes, attributes_after(*stream, body.find("settings"), call.state.kafka->config()));
   if (partitions < current) {
     co_return refuse(400, "invalid", fmt::format("partitions: there are {}, and they can only grow", current));
   }

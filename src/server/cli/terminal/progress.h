@@ -28,6 +28,7 @@ class Progress {
   const std::string what_;
   const bool shown_;  // standard error is a terminal
   const std::chrono::steady_clock::time_point began_;
+  const std::chrono::milliseconds every_;
   std::chrono::steady_clock::time_point next_;
   bool on_screen_ = false;
 };
