@@ -107,7 +107,7 @@ base::Result<Batch> batch_of(const broker::StreamRecord& stream, const http::Jso
 base::Result<broker::AppendRequest> append_of(Call& call, const broker::StreamRecord& stream, const Batch& batch) {
   const base::WallTime now = call.broker().loop().wall_now();
   auto built = call.broker().encodings().find(kafka::kEncodingTag)->from_hub(batch.messages, now);
-  const kafka::TopicSettings settings = kafka::settings_of(stream, call.state.kafka);
+  const kafka::TopicSettings settings = kafka::settings_of(stream, call.state.kafka->config());
   const auto checked = kafka::validate_batch(built.bytes, settings.rules(now.ms, true));
   if (!checked) {
     const bool large = checked.error().code == kafka::ErrorCode::kMessageTooLarge;
