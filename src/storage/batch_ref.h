@@ -56,7 +56,7 @@ struct SegmentRef {
   uint32_t batch_count = 0;
   base::WallTime max_ts;
   base::WallTime append_ts;  // the latest
-  uint64_t fences_at = 0;  // position in the file
+  uint64_t fences_at = 0;    // position in the file
   uint32_t fence_count = 0;
   uint32_t fences_crc = 0;
   friend bool operator==(const SegmentRef&, const SegmentRef&) = default;
