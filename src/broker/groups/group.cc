@@ -12,7 +12,8 @@ using base::WallTime;
 Group::Group(std::string name, GroupContext& context, base::Lsn absent_since)
     : context_(context),
       absent_since_(absent_since),
-      managed_(state_, managed_context(), [this](const GroupMutation& mutation) { log(mutation); }) {
+      managed_(state_, {context.config, context.streams, context.streams_version, context.new_id},
+               [this](const GroupMutation& mutation) { log(mutation); }) {
   state_.name = std::move(name);
 }
 

@@ -99,11 +99,7 @@ class Group {
   };
 
   // group_kinds.cc
-  GroupError become_managed(const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
-  GroupError try_managed(const ReconcileRequest& request, const ManagedBegun& begun, base::MonoTime now,
-                         base::WallTime wall) const;
-  Roster roster_of_guests() const;
-  ManagedMembers::Context managed_context() const;
+  GroupError become_managed(const ReconcileRequest& request, base::MonoTime now);
   void become_member_led();
   void hand_over_to_guests(base::MonoTime now, base::WallTime wall);
   void join_as_guest(ReplyTo to, const JoinRequest& request, base::MonoTime now);

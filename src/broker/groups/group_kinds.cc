@@ -10,7 +10,7 @@ using base::WallTime;
 
 void Group::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now, WallTime wall) {
   if (!is_managed()) {
-    const GroupError error = become_managed(request, now, wall);
+    const GroupError error = become_managed(request, now);
     if (error != GroupError::kNone) return reply(to, ReconcileReply{.error = error, .member_id = request.member_id});
   }
   ReconcileReply answer = managed_.reconcile(request, now, wall);
@@ -18,39 +18,14 @@ void Group::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now,
   reply(to, std::move(answer));
 }
 
-ManagedMembers::Context Group::managed_context() const {
-  return {context_.config, context_.streams, context_.streams_version, context_.new_id};
-}
-
-// Who was never told its id cannot ask with it.
-Roster Group::roster_of_guests() const {
-  Roster roster{.generation = generation_, .protocol_type = protocol_type_};
-  for (const auto& [id, member] : members_) {
-    if (member.knows_id || member.record.instance_id) roster.members.push_back(member.record);
-  }
-  return roster;
-}
-
-// On a copy that nobody sees: a join that is refused leaves the group as it was.
-GroupError Group::try_managed(const ReconcileRequest& request, const ManagedBegun& begun, MonoTime now,
-                              WallTime wall) const {
-  GroupState copy;
-  copy.name = name();
-  copy.apply(begun);
-  ManagedMembers members(copy, managed_context(), [&copy](const GroupMutation& mutation) { copy.apply(mutation); });
-  members.start(now);
-  members.adopt(roster_of_guests(), now);
-  return members.reconcile(request, now, wall).error;
-}
-
 // Numbers go on from one kind to the other: a commit that was late by a whole life of the group is still told apart.
-GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now, WallTime wall) {
+GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) {
   if (phase_ != GroupPhase::kEmpty && !all_subscriptions_known()) return GroupError::kWrongKind;
-  if (request.epoch != kJoinEpoch) return GroupError::kUnknownMember;
-  const ManagedBegun begun{name(), std::max(generation_, state_.generation_started)};
-  if (const GroupError error = try_managed(request, begun, now, wall); error != GroupError::kNone) return error;
-  const Roster roster = roster_of_guests();
+  if (const GroupError error = managed_.check_join(request); error != GroupError::kNone) return error;
+  Roster roster{.generation = generation_, .protocol_type = protocol_type_};
   for (auto& [id, member] : members_) {
+    // Who was never told its id cannot ask with it.
+    if (member.knows_id || member.record.instance_id) roster.members.push_back(member.record);
     JoinReply again;
     again.error = GroupError::kRebalanceInProgress;
     again.member_id = id;
@@ -62,7 +37,7 @@ GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now, 
   join_deadline_.reset();
   sync_deadline_.reset();
   phase_ = GroupPhase::kEmpty;
-  log(begun);
+  log(ManagedBegun{name(), std::max(generation_, state_.generation_started)});
   managed_.start(now);
   managed_.adopt(roster, now);
   return GroupError::kNone;

@@ -49,13 +49,12 @@ bool ManagedMembers::only_guests() const {
 
 Roster ManagedMembers::guest_roster() const {
   const ManagedMember& first = managed().members.begin()->second;
-  Roster roster{.generation = managed().epoch,
+  Roster roster{.generation = first.holding.epoch,
                 .protocol_type = first.record.guest->protocol_type,
                 .protocol = common_protocol(),
                 .leader = first.record.id};
   for (const auto& [id, member] : managed().members) {
     const ManagedRecord& record = member.record;
-    roster.generation = std::max(roster.generation, member.holding.epoch);
     roster.members.push_back({.id = id,
                               .instance_id = record.instance_id,
                               .client_id = record.client_id,

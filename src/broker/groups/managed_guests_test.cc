@@ -202,40 +202,6 @@ TEST_CASE("guests: only they themselves leave, and who goes for a while is as un
   CHECK(m.kit.managed().members.size() == 3);
 }
 
-TEST_CASE("guests: a join that is refused leaves a member-led group as it was") {
-  ManagedKit kit({.members_max = 1, .mutation_bytes_max = 16 * 1024});
-  kit.put_stream("s", 4);
-  const JoinReply only = kit.settle_one();
-  const size_t logged = kit.output.mutations.size();
-  CHECK(kit.ask_for(ManagedKit::joining("a")).error == E::kGroupFull);
-  ReconcileRequest large = ManagedKit::joining(only.member_id);
-  large.client_id.assign(17 * 1024, 'x');
-  CHECK(kit.ask_for(large).error == E::kGroupTooLarge);
-  CHECK(kit.output.mutations.size() == logged);
-  CHECK(kit.managed().error == E::kGroupNotFound);
-  CHECK(kit.beat(only.member_id, only.generation) == E::kNone);
-  CHECK(kit.ask_for(ManagedKit::joining(only.member_id)).error == E::kNone);
-  CHECK(kit.managed().members.size() == 1);
-}
-
-TEST_CASE("guests: a group that is theirs again goes on above every epoch that was") {
-  Mixed m;
-  m.g.step();
-  m.kit.put_stream("t", 1);
-  for (const char* wanted : {"s", "t", "s", "t"}) {
-    m.a.beat();
-    m.a.want({wanted});
-  }
-  const int32_t epoch = m.kit.managed().epoch;
-  CHECK(m.a.leave() == E::kNone);
-  CHECK(m.kit.managed().error == E::kGroupNotFound);
-  for (int i = 0; i < 4 && m.g.generation() <= epoch; ++i) {
-    m.g.step();
-    m.kit.pass_ms(10'000);
-  }
-  CHECK(m.g.generation() > epoch);
-}
-
 // ---- any order of events, with both kinds of members
 
 struct MixedChaos {

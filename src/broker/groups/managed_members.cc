@@ -67,6 +67,13 @@ void ManagedMembers::start(MonoTime now) {
 
 // ---- who asks
 
+GroupError ManagedMembers::check_join(const ReconcileRequest& request) const {
+  if (request.epoch != kJoinEpoch) return GroupError::kUnknownMember;
+  const auto pattern = unless_empty(request.pattern);
+  if (pattern && !patterns_.contains(*pattern) && !NamePattern::parse(*pattern)) return GroupError::kBadPattern;
+  return GroupError::kNone;
+}
+
 std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const ReconcileRequest& request) const {
   const bool joins = request.epoch == kJoinEpoch;
   const auto& members = managed().members;

@@ -46,7 +46,8 @@ class ManagedMembers {
 
   void start(base::MonoTime now);  // after replay, and when the group becomes managed
 
-  // Anything below needs a managed group.
+  // Anything below needs a managed group, but check_join().
+  GroupError check_join(const ReconcileRequest& request) const;  // of the first member: what need not become a group
   ReconcileReply reconcile(const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
   GroupError check_commit(const CommitRequest& request) const;
   GroupError check_fetch(const FetchCursorsRequest& request) const;
