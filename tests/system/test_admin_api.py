@@ -409,7 +409,8 @@ def test_what_was_made_and_moved_survives_kill():
 
 def test_a_managed_group_is_shown_as_any_other(broker, api):
     api.json("post", "/v1/streams", {"name": "managed-in", "partitions": 2}, 201)
-    api.json("post", "/v1/streams/managed-in/records", {"records": [{"value": "x", "key": "k"}] * 3}, 201)
+    api.json("post", "/v1/streams/managed-in/records", {"partition": 0, "records": [{"value": "x", "key": "k"}] * 3},
+             201)
     member = Consumer({"bootstrap.servers": broker.address("kafka"), "group.id": "managed", "client.id": "mine",
                        "group.protocol": "consumer", "auto.offset.reset": "earliest", "enable.auto.commit": False})
     member.subscribe(["managed-in"])

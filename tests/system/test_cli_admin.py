@@ -169,7 +169,9 @@ class Running:
     """A command that goes on; its output so far."""
 
     def __init__(self, cli, *args, stdin=subprocess.DEVNULL):
-        self.process = subprocess.Popen(cli.command(*args), stdin=stdin, stdout=subprocess.PIPE, env=cli.env())
+        # Who starts the tests in the background may have them ignore SIGINT; a command at a terminal does not.
+        self.process = subprocess.Popen(cli.command(*args), stdin=stdin, stdout=subprocess.PIPE, env=cli.env(),
+                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.output = b""
 
     def __enter__(self):
