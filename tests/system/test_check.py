@@ -4,12 +4,12 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import pika
 import pytest
 
 from harness import BINARY, Broker, run, scratch_dir, wait_for
 from kafka_wire import NONE, Wire, batch
 
-pika = pytest.importorskip("pika")
 
 FORMATS = Path(__file__).resolve().parent.parent / "formats"
 SMALL = ("--set", "storage.wal_file_bytes=1MiB", "--set", "storage.reserve_bytes=1MiB", "--set", "storage.cells=1",

@@ -2,12 +2,12 @@
 import json
 import re
 
+import pika
 import pytest
 
 from harness import BINARY, BUILD, ROOT, Broker, compile_c, run, wait_for
 from kafka_wire import NONE, Wire, batch
 
-pika = pytest.importorskip("pika")
 
 SLOW_MS = 2500
 THRESHOLD_MS = 2000  # no disk of a machine that tests run on takes so long by itself

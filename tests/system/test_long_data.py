@@ -7,6 +7,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import pika
 import pytest
 
 from harness import BUILD, Broker, run, wait_for
@@ -18,8 +19,6 @@ MEMORY_BYTES, RSS_BYTES_MAX = 400 * MIB, 500_000_000
 RETENTION_SECONDS_MAX = 30
 SEGMENT_BYTES_MAX = 4 * 32 * MIB  # goes as a whole
 LOG_BYTES = 256 * MIB + 2 * 32 * MIB  # the reserve, the log file being written and the next one
-
-pika = pytest.importorskip("pika")
 
 
 def disk_bytes(broker, pattern="**/*"):

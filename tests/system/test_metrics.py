@@ -3,13 +3,13 @@ import re
 import time
 from contextlib import contextmanager
 
+import pika
 import pytest
 
 from harness import ROOT, Broker, run, wait_for
 from kafka_wire import NONE, Wire, batch
 from prometheus import families, promtool, samples, value
 
-pika = pytest.importorskip("pika")
 
 COUNT = 50
 
