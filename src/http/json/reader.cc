@@ -45,7 +45,8 @@ base::Result<Json> parse_json(std::string_view text) {
     return base::fail(base::ErrorCode::kTooLarge, "the JSON document is too large");
   }
   dom::element root;
-  const simdjson::error_code error = parser.parse(text.data(), text.size()).get(root);
+  // An empty text may have no address at all, which the library hands to memcpy().
+  const simdjson::error_code error = text.empty() ? simdjson::EMPTY : parser.parse(text.data(), text.size()).get(root);
   if (error == simdjson::DEPTH_ERROR) {
     return base::fail(base::ErrorCode::kTooLarge,
                       "the JSON document is nested deeper than " + std::to_string(kJsonDepthMax) + " levels");

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include "broker/engine_test_kit.h"
 #include "http/json/value.h"
 #include "http/message.h"
@@ -16,22 +18,27 @@ namespace {
 struct Fixture {
   broker::EngineKit kit{2};
   kafka::Config kafka_config;
-  kafka::CoreShared kafka_core{*kit.brokers[0], kafka_config};
+  std::optional<kafka::CoreShared> kafka_core;  // of the open broker
   AdminState state;
   std::unique_ptr<http::TestConnection> connection;
 
   Fixture() {
     kit.encodings.add(kafka::kEncodingTag, std::make_unique<kafka::RecordBatchEncoding>());
-    state.kafka = &kafka_core;
     state.core_of_cell = {base::CoreId(0), base::CoreId(1)};
     connect();
   }
   void connect() {
+    state.kafka = &kafka_core.emplace(*kit.brokers[0], kafka_config);
     for (uint16_t i = 0; i < kit.opened.size(); ++i) {
       if (kit.opened[i]) kit.brokers[0]->tell_all_epoch(base::CellId(i), base::Epoch(1));
     }
     connection = std::make_unique<http::TestConnection>(
         [this](io::Loop&) { return make_admin_session(*kit.brokers[0], state); });
+  }
+  // Before the broker closes: what hangs on it goes first.
+  void disconnect() {
+    connection.reset();
+    kafka_core.reset();
   }
   void send(std::string_view method, std::string_view target, std::string_view body = {}, std::string_view more = {}) {
     std::string text = std::string(method) + ' ' + std::string(target) + " HTTP/1.1\r\nHost: h\r\n" + std::string(more);
@@ -229,7 +236,7 @@ TEST_CASE("admin: a closed cell is said to be closed, and the others go on") {
     f.ask("POST", "/v1/streams/s/records",
           R"({"partition":)" + std::to_string(partition) + R"(,"records":[{"value":"x"}]})");
   }
-  f.connection.reset();
+  f.disconnect();
   f.kit.close();
   REQUIRE(f.kit.disk.flip_bit("/cell0/" + storage::WalFiles::name_of(1), 4096 + 130, 0));
   f.kit.open();
