@@ -19,6 +19,7 @@ namespace {
 // A larger tail is no faster: memory touched for the first time costs more than a read from the disk's cache.
 constexpr uint64_t kTailBytesMax = 256 * base::limits::kMiB;
 constexpr uint64_t kDiskShareOfReserve = 16;  // on a small disk the reserve is at most this part of it
+constexpr uint64_t kDiskShareOfBursts = 8;    // as is what waits of a burst
 
 uint64_t wal_file_bytes_for(const Config& config, const io::Disk::Space& space) {
   using namespace base::limits;
@@ -125,6 +126,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
           .keep_files = config_.storage.wal_keep_files,
+          .burst_bytes = std::min(config_.storage.burst_bytes, space.total_bytes / kDiskShareOfBursts / dir_->cells()),
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
           .durability =
               config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,

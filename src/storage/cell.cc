@@ -35,6 +35,7 @@ Cell::Cell(Options options, Engine& engine)
                .directory = options_.directory,
                .cell = options_.id,
                .keep_files = options_.keep_files,
+               .burst_bytes = options_.burst_bytes,
                .bytes_per_second = options_.pack_bytes_per_second},
               files_, extents_, *this),
       checkpoint_worker_(options_.loop.make_worker("checkpoint")) {}

@@ -66,6 +66,7 @@ class Cell final : private PackerHost {
     uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
     uint64_t keep_files = 4;  // WAL files: what is older moves to segments, and is emptied when half dead
+    uint64_t burst_bytes = 0;  // of WAL files that may wait to be moved while more is written fast
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced

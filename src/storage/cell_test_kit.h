@@ -65,6 +65,8 @@ struct CellKit {
             .tail_bytes_max = tail_bytes_max,
             .undurable_bytes_max = undurable_bytes_max,
             .keep_files = keep_files,
+            .burst_bytes = burst_bytes,
+            .pack_bytes_per_second = pack_bytes_per_second,
             .durability = durability};
   }
   base::Result<RecoveryReport> try_open() {
@@ -136,6 +138,8 @@ struct CellKit {
   uint64_t reserve_bytes = 2 * kFileBytes;
   size_t tail_bytes_max = 64 * base::limits::kMiB;
   uint64_t keep_files = 4;
+  uint64_t burst_bytes = 0;
+  uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
   size_t undurable_bytes_max = 64 * base::limits::kMiB;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;

@@ -22,7 +22,8 @@ constexpr uint64_t kSegmentFilesMax = 4;  // WAL files' worth in one segment
 constexpr uint32_t kSegmentBatchesMax = 16'384;
 constexpr size_t kPackBatchesMax = 8'192;
 constexpr uint64_t kCopyStepBytes = 4 * base::limits::kMiB;
-constexpr uint64_t kUnpacedFiles = 8;         // so many times keep_files behind: the pace is given up
+constexpr uint64_t kBurstPart = 4;            // of bytes_per_second: what comes faster than this is a burst
+constexpr uint64_t kUnpacedFiles = 8;         // so many times keep_files past a burst: the pace is given up
 constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the smallest WAL files
 
 }  // namespace
@@ -77,6 +78,8 @@ Packer::~Packer() = default;
 void Packer::poke() {
   if (armed_ || busy() || stopped_) return;
   armed_ = true;
+  armed_at_ = options_.loop.now();
+  armed_at_file_ = files_.current();
   options_.loop.call_at(std::max(options_.loop.now() + kLookAfter, not_before_), [this] {
     armed_ = false;
     look();
@@ -94,6 +97,14 @@ void Packer::look() {
   if (busy() || stopped_) return;
   scan_ = plan();
   if (scan_ != nullptr) scan_step();
+}
+
+// A burst is taken in first and moved when it is over: the copies would take processor and disk from whoever writes it.
+bool Packer::in_burst() const {
+  if (files_.count() >= burst_files()) return false;
+  const std::chrono::duration<double> passed = options_.loop.now() - armed_at_;
+  const auto bytes = static_cast<double>((files_.current() - armed_at_file_) * files_.file_bytes());
+  return bytes * kBurstPart > passed.count() * static_cast<double>(options_.bytes_per_second);
 }
 
 std::unique_ptr<Packer::Scan> Packer::plan() {
@@ -117,9 +128,10 @@ std::unique_ptr<Packer::Scan> Packer::plan() {
   });
   for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack))
     if (!damaged_files_.contains(pack)) scan->victims.insert(pack);
-  if (unsettled) poke();
+  const bool waits = old_files && !full && in_burst();
+  if (unsettled || waits) poke();
   // On a full disk packs come first: they free more than they take.
-  if (old_files && !full && scanned_at_file_ != current) scan->segments_before = before;
+  if (old_files && !full && !waits && scanned_at_file_ != current) scan->segments_before = before;
   if (scan->victims.empty() && scan->segments_before == 0) return nullptr;
   scan->partitions = host_.partition_keys();
   return scan;
@@ -224,7 +236,7 @@ void Packer::end_scan() {
 void Packer::start_copy(std::unique_ptr<Copy> copy) {
   copy_ = std::move(copy);
   copy_->id = extents_.take_id();
-  copy_->paced = files_.count() < kUnpacedFiles * options_.keep_files;
+  copy_->paced = files_.count() < burst_files() + kUnpacedFiles * options_.keep_files;
   auto result = std::make_shared<base::Result<>>();
   worker_->submit([copy = copy_, result, &disk = options_.disk, directory = options_.directory,
                    cell = options_.cell] { *result = copy->open(disk, directory, cell); },

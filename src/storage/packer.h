@@ -7,7 +7,8 @@
 //
 // One move at a time: choose (a few thousand batches a turn), copy (a few MiB a step, on a worker, paced to
 // `bytes_per_second`), publish the file, log the move. What was trimmed or dropped meanwhile is left out. A crash before the
-// move is durable leaves a file that nobody names.
+// move is durable leaves a file that nobody names. Streams are moved after a burst of writes and not during it, unless its
+// WAL files are more than `burst_bytes`.
 // Owned by the cell's core. Does not decide what is deleted, nor release anything: checkpoints do.
 #pragma once
 
@@ -45,6 +46,7 @@ class Packer {
     std::string directory;
     base::CellId cell;
     uint64_t keep_files = 4;
+    uint64_t burst_bytes = 0;  // of WAL files that may wait while more is written fast
     uint64_t bytes_per_second = 256 * base::limits::kMiB;
   };
   struct Counts {
@@ -72,6 +74,8 @@ class Packer {
   struct Copy;
 
   void look();
+  bool in_burst() const;
+  uint64_t burst_files() const { return options_.burst_bytes / files_.file_bytes(); }
   std::unique_ptr<Scan> plan();
   void scan_step();
   bool stays_in_log(const Piece& piece) const;
@@ -99,6 +103,8 @@ class Packer {
   std::shared_ptr<Copy> copy_;
   Counts counts_;
   bool armed_ = false;
+  base::MonoTime armed_at_;
+  uint64_t armed_at_file_ = 0;
   bool stopped_ = false;
   bool borrowed_ = false;             // the room that a file of the reserve left
   base::MonoTime not_before_;         // after a failure

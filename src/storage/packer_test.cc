@@ -78,6 +78,23 @@ TEST_CASE("old_batches_of_a_stream_move_into_segments_and_are_read_from_there") 
   CHECK(kit.files("wal-") < 14);  // twenty were filled
 }
 
+TEST_CASE("a_burst_is_moved_when_it_is_over") {
+  const auto segments_after_burst = [](uint64_t burst_files) {
+    PackKit kit;
+    kit.burst_bytes = burst_files * kFile;
+    kit.pack_bytes_per_second = kFile;  // faster than a quarter of this is a burst
+    kit.open();
+    kit.fill(kLog, 20 * kFile);
+    const size_t in_burst = kit.files("segment-");
+    kit.pack();
+    CHECK(kit.files("segment-") > in_burst);
+    kit.check_contents();
+    return in_burst;
+  };
+  CHECK(segments_after_burst(100) == 0);
+  CHECK(segments_after_burst(8) > 0);  // too long to wait for its end
+}
+
 TEST_CASE("what_a_queue_holds_stays_out_of_segments") {
   PackKit kit;
   kit.open();

@@ -43,6 +43,7 @@ def read_all(broker, topic, count):
 
 def small_broker(**kwargs):
     return Broker("--set", f"memory_bytes_max={MEMORY_BYTES // MIB}MiB", "--set", "storage.wal_keep_files=2",
+                  "--set", "storage.burst_bytes=0",
                   "--set", "storage.cells=1", **kwargs)
 
 
