@@ -9,6 +9,7 @@ from brokers import Polylog
 from measure import load, program
 from rows import CPU, HIGHER, LOWER, P50, RATE, Goal, Row
 
+SETTLE_SECONDS = 10  # until the broker has moved what it took in to where old data lies
 LOG_16x64 = {"connections": 16, "window": 64, "size": 100}
 BATCHES_16x64 = {"mode": "produce", "connections": 16, "window": 1, "partitions": 1, "records": 64, "size": 100}
 
@@ -38,7 +39,7 @@ ROWS = (
     rounds(64),
     Row("P8-file", "catch-up reads of 1 MiB batches / raw sendfile",
         {"limit": {"what": "sendfile", "chunk": 1 << 20},
-         "load": {"mode": "fetch", "batch": 1 << 20, "fill_mib": 1024}},
+         "load": {"mode": "fetch", "batch": 1 << 20, "fill_mib": 1024, "settle": SETTLE_SECONDS}},
         (Goal(RATE, HIGHER, 0.5, 0.8),), {}, "bytes/s"),
     Row("P8-tail", "the newest batch of 256 KiB / raw send of a hot buffer",
         {"limit": {"what": "send", "chunk": 256 << 10},

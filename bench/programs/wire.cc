@@ -2,9 +2,9 @@
 //   bench_wire mode=produce port=9092 [connections=16] [window=1] [partitions=1] [records=64] [size=100]
 //     every connection keeps `window` identical requests in flight, each with one batch for `partitions` partitions of
 //     its own. Latency is a request's, from send to reply.
-//   bench_wire mode=fetch port=9092 [fill_mib=512] [batch=1048576] [tail=0] [window=2]
-//     fills one partition with batches of about `batch` bytes, then reads it again and again from its beginning, one
-//     batch a request; tail=1 reads the newest batch each time.
+//   bench_wire mode=fetch port=9092 [fill_mib=512] [batch=1048576] [tail=0] [window=2] [settle=0]
+//     fills one partition with batches of about `batch` bytes, waits `settle` seconds, then reads it again and again from
+//     its beginning, one batch a request; tail=1 reads the newest batch each time.
 //   both: [secs=5] [warm=2] [pid=0] [cpu=1]
 // It throws away what it reads. No other server is meant to like it: there is no negotiation and no metadata.
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <deque>
 #include <memory>
+#include <thread>
 
 #include "bench/support/clock.h"
 #include "bench/support/histogram.h"
@@ -158,6 +159,7 @@ class Fetch {
     records_per_batch_ = std::max<size_t>(1, wanted_bytes / (record_bytes + 10));
     create_topic(port, topic_, 1);
     fill(port, options.count("fill_mib", 512) << 20);
+    std::this_thread::sleep_for(std::chrono::seconds(options.count("settle", 0)));
     request_ = kafka::fetch_request(topic_, 0, static_cast<int32_t>(batch_bytes_));
     socket_.connect(port);
     for (uint64_t i = 0; i < options.count("window", 2); i++) send_next();
