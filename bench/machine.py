@@ -1,6 +1,6 @@
 """Rows that compare polylog with the machine itself: the raw disk, the raw socket, the least possible log server.
 
-`client` of a row here holds two option sets: `limit` for bench_machine and `load` for bench_wire.
+`client` of a row here holds two option sets: `limit` for bench_machine and `load` for bench_wire, unless they name a program.
 """
 
 import functools
@@ -48,20 +48,30 @@ ROWS = (
     Row("P10", "what durability adds to p50 at 5,000/s of 1 KiB / p50 of a raw commit",
         {"limit": {"what": "commits", "size": 4096}, "load": {"size": 1024, "rate": 5000, "linger": 0}},
         (Goal(P50, LOWER, 2.0, 1.4),), {"durability": "difference"}),
+    Row("P12", "appends to a partition of the other core / of the same core, in the engine",
+        {"limit": {"program": "produce", "where": "same"}, "load": {"program": "produce", "where": "other"}},
+        (Goal(RATE, HIGHER, 0.85, 0.95),), {"engine": True}),
+    Row("P13", "publish, deliver and acknowledge in the engine, batches of 256 / a log and a deque that do no more",
+        {"limit": {"what": "acklog"}, "load": {"program": "queue"}}, (Goal(CPU, LOWER, 6.0, 3.0),), {"engine": True}),
 )
 
 
 def runs_of(row, options, settings):
     """What makes one measurement of the machine and one of polylog; None for a side left out."""
-    run_polylog = difference if row.peer.get("durability") == "difference" else load_wire
-    return (None if options.only == "polylog" else functools.partial(limit, row, settings),
-            None if options.only == "peer" else functools.partial(run_polylog, row, options, settings))
+    if row.peer.get("engine"):
+        run_polylog = functools.partial(alone, row.client["load"], settings)
+    else:
+        kind = difference if row.peer.get("durability") == "difference" else load_wire
+        run_polylog = functools.partial(kind, row, options, settings)
+    return (None if options.only == "polylog" else functools.partial(alone, row.client["limit"], settings),
+            None if options.only == "peer" else run_polylog)
 
 
-def limit(row, settings):
+def alone(options, settings):
+    """A program that needs no broker beside it."""
     fixed = {"dir": settings.data, "secs": settings.seconds, "cpu": settings.server_cpu,
              "client_cpu": settings.client_cpu}
-    return program(settings, "machine", {**row.client["limit"], **fixed}, settings.seconds + 60)
+    return program(settings, options.get("program", "machine"), {**options, **fixed}, settings.seconds + 60)
 
 
 def start(options, settings, durability):

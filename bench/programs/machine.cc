@@ -5,6 +5,7 @@
 //   bench_machine what=log [dir=.] [durable=1] [connections=16] [window=64] [size=100]
 //                                                              messages/s of the least server that appends frames to a
 //                                                              file and acknowledges them, once a turn
+//   bench_machine what=acklog [dir=.] [batch=256] [lag=1024]  messages/s through the least state of a queue, not synced
 //   all: [secs=2] [cpu=0] [client_cpu=1]
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/support/ack_log.h"
 #include "bench/support/clock.h"
 #include "bench/support/frame_log.h"
 #include "bench/support/histogram.h"
@@ -111,12 +113,26 @@ int frame_log(const Options& options) {
   return 0;
 }
 
+int ack_log(const Options& options) {
+  pin_to_cpu(static_cast<int>(options.number("cpu", 0)));
+  const AckLogResult result = run_ack_log({.dir = options.text("dir", "."),
+                                           .batch = options.count("batch", 256),
+                                           .lag = options.count("lag", 1024),
+                                           .duration_ns = duration_ns(options)});
+  Report report;
+  report.add("rate", result.messages_per_second);
+  report.add("server_cpu_ns", result.cpu_ns_per_message);
+  report.print();
+  return 0;
+}
+
 int run(const Options& options) {
   const std::string what = options.text("what", "");
   if (what == "commits") return commits(options);
   if (what == "sendfile" || what == "send") return stream(options, what == "sendfile");
   if (what == "log") return frame_log(options);
-  std::fprintf(stderr, "bench_machine: what= is commits, sendfile, send or log\n");
+  if (what == "acklog") return ack_log(options);
+  std::fprintf(stderr, "bench_machine: what= is commits, sendfile, send, log or acklog\n");
   return 2;
 }
 

@@ -344,8 +344,9 @@ void CellEngine::arm_turn_end() {
 void CellEngine::end_turn() {
   turn_end_armed_ = false;
   append_parked();
-  // Deliveries are logged too: the last of the reserve is for what frees space. They go on when space returns.
-  if (!opened_ || !cell_.reserve_low()) {
+  // Deliveries are logged too, and so are the acknowledgements that they bring: the last of the reserve, and of the files
+  // that are ready, is for those on their way. They go on when space returns.
+  if (!opened_ || !cell_.room_is_short()) {
     for (const base::PartitionKey& key : std::exchange(to_pump_, {}))
       if (Queue* queue = find_queue(key)) queue->pump();
   }

@@ -165,6 +165,49 @@ TEST_CASE("a_very_fragmented_purge_fits_its_mutations") {
   CHECK(kit.ask<QueueStatsDone>(key, QueueStatsRequest{key}).ready == kEntries / 2);
 }
 
+// Settles whatever comes, each entry by itself and in an order that makes no ranges of them.
+struct SettlingSession final : Session {
+  SettlingSession(EngineKit& the_kit, const base::PartitionKey& the_queue) : kit(the_kit), queue(the_queue) {
+    id = kit.brokers[0]->add_session(*this);
+  }
+  void submit(CellRequest request) { kit.brokers[0]->submit(base::CellId(0), {id, Token{1}}, std::move(request)); }
+  void on_action(Action action) override {
+    if (const auto* done = std::get_if<SettleDone>(&action.body)) refused = refused || !done->result;
+    const auto* got = std::get_if<Deliveries>(&action.body);
+    if (got == nullptr) return;
+    for (const DeliveryRun& run : got->runs) {
+      for (const uint32_t first : {0u, 1u}) {
+        SettleRequest request{.queue = queue, .ranges = {}, .consumer = {1}};
+        for (uint32_t i = first; i < run.count; i += 2) {
+          const Offset at = run.first_offset + base::OffsetCount(i);
+          request.ranges.emplace_back(at, at);
+        }
+        submit(std::move(request));
+      }
+      settled += run.count;
+      submit(CreditRequest{queue, static_cast<uint32_t>(run.batch.size())});
+    }
+  }
+  EngineKit& kit;
+  const base::PartitionKey queue;
+  SessionId id;
+  uint64_t settled = 0;
+  bool refused = false;
+};
+
+TEST_CASE("a_backlog_that_is_settled_faster_than_the_log_gets_files_does_not_use_up_its_last_one") {
+  constexpr uint32_t kBatch = 10'000, kBatches = 100;
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  for (uint32_t i = 0; i < kBatches; ++i) kit.ask<AppendDone>(key, kit.batch(key, std::string(kBatch, 'x'), kBatch));
+  SettlingSession session(kit, key);
+  session.submit(AttachRequest{.queue = key, .window_bytes = kBatch});
+  for (int i = 0; i < 100 && session.settled < kBatch * kBatches; ++i) kit.settle();
+  CHECK(session.settled == kBatch * kBatches);
+  CHECK(!session.refused);
+  CHECK(!kit.brokers[0]->cell(base::CellId(0))->failed());
+}
+
 TEST_CASE("appends_beyond_what_the_disk_takes_wait_in_order_and_none_is_refused_whichever_core_they_come_from") {
   constexpr size_t kBytes = 300'000, kIngressBytes = 4 * base::limits::kMiB;
   EngineKit kit(2, 1, kIngressBytes);

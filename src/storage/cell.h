@@ -107,6 +107,8 @@ class Cell final : private PackerHost {
   bool failed() const { return failed_; }
   bool disk_full() const { return files_.only_reserve_left(); }
   bool reserve_low() const { return files_.reserve_low(); }
+  // Nothing that brings more should be logged: a full disk has little reserve left, or WAL files are not made fast enough.
+  bool room_is_short() const { return files_.reserve_low() || files_.preparing_lags(); }
   // More is staged than should wait for the disk, or lies in memory-only partitions than memory allows.
   bool overloaded() const {
     return !failed_ && (files_.preparing_lags() || wal_->undurable_bytes() > options_.undurable_bytes_max / 2 ||

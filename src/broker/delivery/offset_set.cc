@@ -5,47 +5,50 @@
 namespace polylog::broker {
 
 void OffsetSet::add(Offset first, Offset last) {
-  int64_t low = first.value, high = last.value;
-  auto it = ranges_.upper_bound(low);
-  if (it != ranges_.begin() && std::prev(it)->second >= low - 1) --it;
-  while (it != ranges_.end() && it->first <= high + 1) {
-    low = std::min(low, it->first);
-    high = std::max(high, it->second);
-    count_ -= static_cast<uint64_t>(it->second - it->first + 1);
-    it = ranges_.erase(it);
+  const int64_t low = first.value, high = last.value;
+  const auto range = ranges_.lower_bound(low - 1);  // holds `low`, or ends just before it, or lies behind it
+  if (range == ranges_.end() || range->first - 1 > high) {
+    ranges_.insert(range, {low, high});
+    count_ += static_cast<uint64_t>(high - low + 1);
+    return;
   }
-  ranges_.emplace(low, high);
-  count_ += static_cast<uint64_t>(high - low + 1);
+  int64_t end = std::max(range->last, high), held = range->last - range->first + 1;
+  for (auto next = std::next(range); next != ranges_.end() && next->first - 1 <= high; next = ranges_.erase(next)) {
+    end = std::max(end, next->last);
+    held += next->last - next->first + 1;
+  }
+  range->first = std::min(range->first, low);
+  range->last = end;
+  count_ += static_cast<uint64_t>(range->last - range->first + 1 - held);
 }
 
 void OffsetSet::remove(Offset first, Offset last) {
-  auto it = ranges_.upper_bound(first.value);
-  if (it != ranges_.begin() && std::prev(it)->second >= first.value) --it;
-  while (it != ranges_.end() && it->first <= last.value) {
-    const auto [low, high] = *it;
-    it = ranges_.erase(it);
-    count_ -= static_cast<uint64_t>(high - low + 1);
-    if (low < first.value) {
-      ranges_.emplace(low, first.value - 1);
-      count_ += static_cast<uint64_t>(first.value - low);
+  const int64_t low = first.value, high = last.value;
+  for (auto it = ranges_.lower_bound(low); it != ranges_.end() && it->first <= high;) {
+    count_ -= static_cast<uint64_t>(std::min(it->last, high) - std::max(it->first, low) + 1);
+    if (it->first < low && it->last > high) ranges_.insert(it, {it->first, low - 1});
+    if (it->last > high) {
+      it->first = high + 1;
+      return;
     }
-    if (high > last.value) {
-      ranges_.emplace(last.value + 1, high);
-      count_ += static_cast<uint64_t>(high - last.value);
+    if (it->first < low) {
+      it->last = low - 1;
+      ++it;
+    } else {
+      it = ranges_.erase(it);
     }
   }
 }
 
 bool OffsetSet::contains(Offset offset) const {
-  const auto it = ranges_.upper_bound(offset.value);
-  return it != ranges_.begin() && std::prev(it)->second >= offset.value;
+  const auto it = ranges_.lower_bound(offset.value);
+  return it != ranges_.end() && it->first <= offset.value;
 }
 
 std::optional<OffsetRange> OffsetSet::at_or_after(Offset offset) const {
-  auto it = ranges_.upper_bound(offset.value);
-  if (it != ranges_.begin() && std::prev(it)->second >= offset.value) --it;
+  const auto it = ranges_.lower_bound(offset.value);
   if (it == ranges_.end()) return std::nullopt;
-  return OffsetRange{Offset(it->first), Offset(it->second)};
+  return OffsetRange{Offset(it->first), Offset(it->last)};
 }
 
 std::vector<OffsetRange> OffsetSet::ranges() const {
@@ -60,8 +63,13 @@ std::vector<OffsetRange> OffsetSet::within(const std::vector<OffsetRange>& range
     for (Offset at = first; at <= last;) {
       const auto range = at_or_after(at);
       if (!range || range->first > last) break;
-      found.emplace_back(std::max(range->first, at), std::min(range->second, last));
-      at = found.back().second.next();
+      const OffsetRange part{std::max(range->first, at), std::min(range->second, last)};
+      if (!found.empty() && found.back().second.next() == part.first) {
+        found.back().second = part.second;
+      } else {
+        found.push_back(part);
+      }
+      at = part.second.next();
     }
   }
   return found;

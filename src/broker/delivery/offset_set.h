@@ -2,8 +2,8 @@
 // floor, entries delivered before). Cost grows with the number of ranges, not of offsets.
 #pragma once
 
-#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -32,14 +32,23 @@ class OffsetSet {
     if (floor.value > 0) remove(Offset(0), floor - base::OffsetCount(1));
   }
   std::vector<OffsetRange> ranges() const;
-  // The parts of the given ranges that are in the set.
+  // The parts of the given ranges, in their order, that are in the set; neighbours that touch are one.
   std::vector<OffsetRange> within(const std::vector<OffsetRange>& ranges) const;
 
   void save(base::Writer& out) const;  // count u32 {first i64, last i64}...
   bool load(base::Reader& in);
 
  private:
-  std::map<int64_t, int64_t> ranges_;  // first -> last
+  // A range grows and shrinks where it is: being disjoint from its neighbours, it never changes places with one.
+  struct Range {
+    mutable int64_t first, last;
+  };
+  struct ByLast {
+    using is_transparent = void;
+    bool operator()(const Range& a, const Range& b) const { return a.last < b.last; }
+    bool operator()(const Range& a, int64_t offset) const { return a.last < offset; }
+  };
+  std::set<Range, ByLast> ranges_;
   uint64_t count_ = 0;
 };
 

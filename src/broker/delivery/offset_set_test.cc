@@ -58,6 +58,14 @@ TEST_CASE("random_changes_agree_with_a_set_of_integers_and_ranges_stay_merged") 
   }
 }
 
+TEST_CASE("parts_that_touch_are_one") {
+  OffsetSet set;
+  set.add(Offset(0), Offset(9));
+  using Ranges = std::vector<OffsetRange>;
+  const Ranges asked{{Offset(2), Offset(2)}, {Offset(3), Offset(5)}, {Offset(7), Offset(7)}, {Offset(8), Offset(20)}};
+  CHECK(set.within(asked) == Ranges{{Offset(2), Offset(5)}, {Offset(7), Offset(9)}});
+}
+
 TEST_CASE("a_range_that_ends_before_it_begins_does_not_load") {
   base::Writer out;
   out.u32le(1);
