@@ -195,13 +195,13 @@ class CellCheck {
   base::Result<> conclude(const RecoveryReport& report) {
     const WalEnd& end = report.end;
     is_cut_ = report.cut.has_value();
-    if (report.cut)
-      note(path_of(report.cut->file), report.cut->offset, "a torn write: the next start cuts it, nobody was told of it",
-           cut_log(files_, end));
     if (end.next_lsn <= highest_stamp_)
       damage(path_of(WalFiles::name_of(end.position.file_seq)), end.position.offset,
              fmt::format("the log ends before mutation {}, and the checkpoint reflects {}", end.next_lsn.value,
                          highest_stamp_.value));
+    if (report.cut)
+      note(path_of(report.cut->file), report.cut->offset, "a torn write: the next start cuts it, nobody was told of it",
+           cut_log(files_, end));
     return {};
   }
 
