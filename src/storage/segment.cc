@@ -172,7 +172,9 @@ base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source,
   }
   for (const size_t b : used) {
     TRY_ASSIGN(const Block batches, block(source, *opened, b));
-    TRY(verify(source, fences[b], *batches));
+    if (verify(source, fences[b], *batches)) continue;
+    TRY(fill(source, run));  // a damaged batch does not take its block along
+    return run;
   }
   for (StoredBatch& batch : run) batch.span = {source.file, batch.ref.at.offset, batch.ref.bytes};
   source.file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);
