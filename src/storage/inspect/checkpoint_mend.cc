@@ -1,5 +1,7 @@
 #include "storage/inspect/checkpoint_mend.h"
 
+#include <bit>
+
 #include "base/crc32c.h"
 #include "storage/checkpoint.h"
 
@@ -86,17 +88,17 @@ class Mend {
   }
 
   // --- the head
+  // One bit, of the crc or of what it covers: it cannot be both, because no two bits that differ make the same crc.
   std::optional<Repair> mend_head() const {
     const View covered = View(bytes_).first(kHeadCrcAt);
-    const View stored_crc = View(bytes_).subspan(kHeadCrcAt, 4);
-    std::vector<uint8_t> with_crc(covered.begin(), covered.end());
-    const auto crc = bytes_of(base::crc32c(covered));
-    with_crc.insert(with_crc.end(), crc.begin(), crc.end());
-    if (is_proven(with_crc)) return new_head(with_crc);
-    const auto bit = find_flipped_bit(covered, base::Reader(stored_crc).u32le());
-    if (!bit) return std::nullopt;
+    const uint32_t stored_crc = base::Reader(View(bytes_).subspan(kHeadCrcAt, 4)).u32le();
+    const uint32_t wrong_in_crc = stored_crc ^ base::crc32c(covered);
     std::vector<uint8_t> mended(bytes_.begin(), bytes_.begin() + kCheckpointHeadBytes);
-    flip_bit(mended, *bit);
+    if (std::has_single_bit(wrong_in_crc)) {
+      flip_bit(mended, kHeadCrcAt * 8 + static_cast<size_t>(std::countr_zero(wrong_in_crc)));
+    } else if (const auto bit = find_flipped_bit(covered, stored_crc)) {
+      flip_bit(mended, *bit);
+    }
     return is_proven(mended) ? std::optional(new_head(mended)) : std::nullopt;
   }
 

@@ -3,7 +3,7 @@
 //   checksums and the count   the crcs of blocks continue each other, so that the last one covers all objects: if that
 //                             one fits, a block's crc that does not is what is wrong. If only the last one does not fit,
 //                             the count says that nothing is missing, or the crc that the count is wrong
-//   the head                  one bit turned back, or its crc written again; the log's slots must say where replay starts
+//   the head                  one bit turned back; the log's slots must say where replay starts
 #pragma once
 
 #include "storage/inspect/repairs.h"
