@@ -131,8 +131,12 @@ Peer describe_peer(const Address& address) {
 // Kept alive by its own waits, so that the Listener can go at any time.
 class Acceptor : public std::enable_shared_from_this<Acceptor> {
  public:
-  Acceptor(Core& core, int fd, HandlerFactory factory, Traffic* traffic)
-      : core_(core), socket_(core.context(), fd), factory_(std::move(factory)), traffic_(traffic) {}
+  Acceptor(Core& core, int fd, HandlerFactory factory, Traffic* traffic, size_t connections_max)
+      : core_(core),
+        socket_(core.context(), fd),
+        factory_(std::move(factory)),
+        traffic_(traffic),
+        connections_max_(connections_max) {}
 
   void arm() {
     socket_.async_wait(socket_.wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
@@ -174,6 +178,9 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
     if (core_.resident_count() >= base::limits::kConnectionsPerCoreMax) {
       return complain("connection refused: this core has too many", {{"connections", core_.resident_count()}});
     }
+    if (traffic_ != nullptr && traffic_->open.value() >= static_cast<int64_t>(connections_max_)) {
+      return complain("connection refused: this listener has too many", {{"connections", connections_max_}});
+    }
     set_option(fd.value, IPPROTO_TCP, TCP_NODELAY);
     open_connection(core_, fd.release(), describe_peer(address), factory_(), traffic_);
   }
@@ -194,6 +201,7 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> socket_;
   HandlerFactory factory_;
   Traffic* traffic_;
+  const size_t connections_max_;
   TimerId retry_;
   base::MonoTime quiet_until_;
   bool closed_ = false;
@@ -213,12 +221,12 @@ class TcpListener final : public Listener {
 }  // namespace
 
 base::Result<std::unique_ptr<Listener>> listen(Core& core, const Endpoint& endpoint, HandlerFactory factory,
-                                               Traffic* traffic) {
+                                               Traffic* traffic, size_t connections_max) {
   TRY_ASSIGN(Address address, resolve(endpoint));
   TRY_ASSIGN(const int fd, open_socket(core, endpoint, address));
   Address bound;
   getsockname(fd, bound.raw(), &bound.size);
-  auto acceptor = std::make_shared<Acceptor>(core, fd, std::move(factory), traffic);
+  auto acceptor = std::make_shared<Acceptor>(core, fd, std::move(factory), traffic, connections_max);
   acceptor->arm();
   return std::make_unique<TcpListener>(std::move(acceptor), bound.port());
 }

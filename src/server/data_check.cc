@@ -34,6 +34,7 @@ class DataCheck {
       const base::CellId cell(static_cast<uint16_t>(n));
       if (const auto checked = check_cell(cell); !checked) cannot_check(cell, checked.error());
     }
+    if (meta_cut_) report(*meta_cut_);
     return counts_;
   }
 
@@ -73,10 +74,6 @@ class DataCheck {
   }
 
   base::Result<> read_meta() {
-    TRY_ASSIGN(const auto names, options_.disk.list(dir_.meta_path()));
-    for (const std::string& name : names)
-      if (name != "meta.plm" && name != "meta.reserve")
-        note(dir_.meta_path() + "/" + name, {}, "left by a crash, not used");
     TRY_ASSIGN(const auto file, options_.disk.open(meta_file(), io::OpenMode::kRead));
     TRY_ASSIGN(const uint64_t size, file->size());
     std::vector<uint8_t> bytes(size);
@@ -86,11 +83,35 @@ class DataCheck {
     while (true) {
       const auto scanned = storage::scan_meta(bytes, meta_file(), scan, visit);
       if (!scanned) report(storage::to_finding(scanned.error(), dir_.meta_path()));
-      meta_is_cut_ = scanned && scan.end < size;
-      if (meta_is_cut_) note(meta_file(), scan.end, "a torn write: the next start cuts it, nobody was told of it");
+      if (scanned && scan.end < size) note_meta_cut(scan.end);
       if (scanned || !storage::skip_meta_damage(bytes, scan)) break;
     }
     counts_.bytes += size;
+    return note_meta_leftovers();
+  }
+
+  // Kept until the cells were looked at: one may hold what the cut record was about.
+  void note_meta_cut(uint64_t end) {
+    meta_cut_ = Finding{.kind = Finding::Kind::kNote,
+                        .file = meta_file(),
+                        .offset = end,
+                        .what = "a torn write: the next start cuts it, nobody was told of it",
+                        .lost = {},
+                        .repair = storage::Repair{.what = "cut it, as the next start would",
+                                                  .cut = storage::Repair::Cut{meta_file(), end}}};
+  }
+
+  base::Result<> note_meta_leftovers() {
+    TRY_ASSIGN(const auto names, options_.disk.list(dir_.meta_path()));
+    for (const std::string& name : names) {
+      if (name == "meta.plm" || name == "meta.reserve") continue;
+      const std::string path = dir_.meta_path() + "/" + name;
+      Finding finding{
+          .kind = Finding::Kind::kNote, .file = path, .offset = {}, .what = "left by a crash, not used", .lost = {}};
+      const bool is_ours = name == "meta.plm.new";  // not needed while the catalog is sound
+      if (is_ours && counts_.damages == 0) finding.repair = storage::Repair{.what = "remove it", .removes = {path}};
+      report(finding);
+    }
     return {};
   }
   std::string meta_file() const { return dir_.meta_path() + "/meta.plm"; }
@@ -154,7 +175,8 @@ class DataCheck {
     const auto [start, end] = std::pair(partition.start.value, partition.end.value);
     const std::string text = fmt::format("partition {} of stream {}, offsets [{}, {})", partition.key.index,
                                          partition.key.stream.to_string(), start, end);
-    if (known == cells_.end() && meta_is_cut_) {  // a stream is used only after its record was synced
+    if (known == cells_.end() && meta_cut_) {  // a stream is used only after its record was synced
+      meta_cut_->repair.reset();
       report({.file = meta_file(),
               .offset = {},
               .what = "its end is damaged, not torn: a cell holds a partition that it does not have",
@@ -172,7 +194,7 @@ class DataCheck {
   const DataCheckOptions& options_;
   const DataDir& dir_;
   DataCounts counts_;
-  bool meta_is_cut_ = false;
+  std::optional<Finding> meta_cut_;
   std::map<std::string, std::string> values_;
   std::map<base::Uuid, std::string> names_;
   std::map<base::PartitionKey, base::CellId> cells_;
@@ -181,7 +203,10 @@ class DataCheck {
 }  // namespace
 
 base::Result<DataCounts> check_data(const DataCheckOptions& options) {
-  const auto dir = DataDir::open_to_inspect(options.disk, options.path);
+  return check_opened(options, DataDir::open_to_inspect(options.disk, options.path));
+}
+
+base::Result<DataCounts> check_opened(const DataCheckOptions& options, const base::Result<DataDir>& dir) {
   if (dir) return DataCheck(options, *dir).run();
   if (dir.error().code != base::ErrorCode::kCorrupt) return std::unexpected(dir.error());
   options.report({.file = options.path + "/polylog.id", .offset = {}, .what = dir.error().text, .lost = {}}, "");

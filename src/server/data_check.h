@@ -8,6 +8,7 @@
 #include <string>
 
 #include "io/disk.h"
+#include "server/data_dir.h"
 #include "storage/inspect/findings.h"
 
 namespace polylog::server {
@@ -26,5 +27,7 @@ struct DataCounts {
 
 // Errors: the directory cannot be checked at all: kNotFound, kInUse, kIo.
 base::Result<DataCounts> check_data(const DataCheckOptions& options);
+// Of one that is open, or could not be opened.
+base::Result<DataCounts> check_opened(const DataCheckOptions& options, const base::Result<DataDir>& dir);
 
 }  // namespace polylog::server

@@ -45,7 +45,7 @@ base::Result<DataDir> DataDir::open(io::Disk& disk, const std::string& path, uin
   DataDir dir;
   dir.path_ = path;
   TRY(disk.make_directory(path));
-  TRY(dir.take_lock(disk));
+  TRY_ASSIGN(dir.lock_, take_lock(disk, path));
   const auto known = dir.read_id(disk);
   if (!known && known.error().code == base::ErrorCode::kNotFound) {
     TRY(dir.create(disk, cells_wanted));
@@ -58,22 +58,34 @@ base::Result<DataDir> DataDir::open(io::Disk& disk, const std::string& path, uin
 base::Result<DataDir> DataDir::open_to_inspect(io::Disk& disk, const std::string& path) {
   DataDir dir;
   dir.path_ = path;
-  TRY_ASSIGN(const auto names, disk.list(path));
-  // Whoever serves a directory made the lock's file first: without it there is nobody to wait for.
-  if (std::ranges::binary_search(names, kLockName)) TRY(dir.take_lock(disk));
+  TRY_ASSIGN(dir.lock_, lock(disk, path));
   TRY(dir.read_id(disk));
   return dir;
 }
 
-base::Result<> DataDir::take_lock(io::Disk& disk) {
-  auto lock = disk.lock(fmt::format("{}/{}", path_, kLockName));
+base::Result<DataDir> DataDir::open_to_repair(io::Disk& disk, const std::string& path) {
+  DataDir dir;
+  dir.path_ = path;
+  TRY(disk.list(path));
+  TRY_ASSIGN(dir.lock_, take_lock(disk, path));
+  TRY(dir.read_id(disk));
+  return dir;
+}
+
+base::Result<std::unique_ptr<io::File>> DataDir::lock(io::Disk& disk, const std::string& path) {
+  TRY_ASSIGN(const auto names, disk.list(path));
+  // Whoever serves a directory made the lock's file first: without it there is nobody to wait for.
+  if (!std::ranges::binary_search(names, kLockName)) return nullptr;
+  return take_lock(disk, path);
+}
+
+base::Result<std::unique_ptr<io::File>> DataDir::take_lock(io::Disk& disk, const std::string& path) {
+  auto lock = disk.lock(fmt::format("{}/{}", path, kLockName));
   if (!lock && lock.error().code == base::ErrorCode::kInUse)
     return base::fail(
         base::ErrorCode::kInUse,
-        fmt::format("data directory {} is served by another process; stop it or choose another --data-dir", path_));
-  if (!lock) return std::unexpected(lock.error());
-  lock_ = std::move(*lock);
-  return {};
+        fmt::format("data directory {} is served by another process; stop it or choose another --data-dir", path));
+  return lock;
 }
 
 base::Result<> DataDir::read_id(io::Disk& disk) {

@@ -24,6 +24,10 @@ class DataDir {
 
   // For looking only: creates and changes nothing. kNotFound: there is none. kInUse, kCorrupt: as above.
   static base::Result<DataDir> open_to_inspect(io::Disk& disk, const std::string& path);
+  // The same, and nobody can begin to serve it meanwhile.
+  static base::Result<DataDir> open_to_repair(io::Disk& disk, const std::string& path);
+  // Only keeps others away: null where nobody ever served it. kInUse, kNotFound: as above.
+  static base::Result<std::unique_ptr<io::File>> lock(io::Disk& disk, const std::string& path);
 
   const std::string& path() const { return path_; }
   const std::string& cluster_id() const { return cluster_id_; }
@@ -32,7 +36,7 @@ class DataDir {
   std::string cell_path(base::CellId cell) const;
 
  private:
-  base::Result<> take_lock(io::Disk& disk);
+  static base::Result<std::unique_ptr<io::File>> take_lock(io::Disk& disk, const std::string& path);
   base::Result<> read_id(io::Disk& disk);
   base::Result<> create(io::Disk& disk, uint32_t cells_wanted);
   base::Result<> parse(std::string_view text);

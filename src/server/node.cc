@@ -42,6 +42,10 @@ broker::RetentionPolicy retention_of(const broker::StreamRecord& record, const k
   return kafka::retention_of(record, amqp::retention_of(record).value_or(kafka::default_retention(config)));
 }
 
+size_t connections_max_of(Protocol protocol) {
+  return protocol == Protocol::kAdmin ? kAdminConnectionsMax : base::limits::kConnectionsPerCoreMax;
+}
+
 base::Gauge& failed_gauge(base::Registry& registry, base::CellId cell) {
   return registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
                         fmt::format("cell=\"{}\"", cell.value));
@@ -192,7 +196,7 @@ void Node::fill_admin() {
   admin_.cluster_id = dir_->cluster_id();
   admin_.core_of_cell = core_of_cell_;
   admin_.started = cores_->core(0).wall_now();
-  admin_.disk_space = [this] { return disk_.space(config_.data_dir); };
+  admin_.disk_space = [this] { return metrics_->disk_space(); };
   admin_.connections = [this] {
     std::map<std::string, int64_t> open;
     for (size_t core = 0; core < cores_->size(); ++core) {
@@ -228,7 +232,7 @@ base::Result<> Node::listen_all() {
     for (size_t core = 0; core < cores; ++core) {
       TRY_ASSIGN(auto listener,
                  io::listen(cores_->core(core), address.endpoint, factory_for(address.protocol, *broker_list_[core]),
-                            metrics_->traffic(address.protocol, core)));
+                            metrics_->traffic(address.protocol, core), connections_max_of(address.protocol)));
       address.endpoint.port = listener->port();  // the other cores share what core 0 got
       listeners_[core].push_back(std::move(listener));
     }
@@ -238,6 +242,7 @@ base::Result<> Node::listen_all() {
   kafka_.auto_create_topics = config_.kafka.auto_create_topics;
   kafka_.num_partitions = static_cast<int32_t>(config_.kafka.num_partitions);
   kafka_.groups = group_config_of(config_);
+  kafka_.retention_elsewhere = amqp::retention_of;
   kafka_.message_bytes_max = static_cast<int32_t>(config_.kafka.message_max_bytes);
   const auto advertise = [this](const std::vector<ProtocolAddress>& addresses) {
     for (const ProtocolAddress& address : addresses)

@@ -103,6 +103,7 @@ NodeMetrics::NodeMetrics(Options options)
   first.gauge("process_start_time_seconds", "When the process started, since 1970")
       .set(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
                .count());
+  show(take_sample(options_.disk, options_.data_dir));  // no core runs yet: it may take its time
 }
 
 NodeMetrics::~NodeMetrics() = default;
@@ -158,13 +159,25 @@ void NodeMetrics::sample_process() {
   worker_->submit([this, sample] { *sample = take_sample(options_.disk, options_.data_dir); },
                   [this, sample] {
                     sampling_ = false;
-                    process_.resident.set(sample->resident_bytes);
-                    process_.open_files.set(sample->open_files);
-                    process_.max_files.set(sample->max_files);
-                    process_.disk_size.set(static_cast<int64_t>(sample->disk.total_bytes));
-                    process_.disk_free.set(static_cast<int64_t>(sample->disk.free_bytes));
-                    process_.cpu.add(sample->cpu_ns - process_.cpu.value());
+                    show(*sample);
                   });
+}
+
+void NodeMetrics::show(const ProcessSample& sample) {
+  process_.resident.set(sample.resident_bytes);
+  process_.open_files.set(sample.open_files);
+  process_.max_files.set(sample.max_files);
+  process_.disk_size.set(static_cast<int64_t>(sample.disk.total_bytes));
+  process_.disk_free.set(static_cast<int64_t>(sample.disk.free_bytes));
+  process_.cpu.add(sample.cpu_ns - process_.cpu.value());
+}
+
+base::Result<io::Disk::Space> NodeMetrics::disk_space() {
+  scraped();
+  const io::Disk::Space space{.total_bytes = static_cast<uint64_t>(process_.disk_size.value()),
+                              .free_bytes = static_cast<uint64_t>(process_.disk_free.value())};
+  if (space.total_bytes == 0) return base::fail(base::ErrorCode::kNotFound, "the disk has not answered yet");
+  return space;
 }
 
 }  // namespace polylog::server

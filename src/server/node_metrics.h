@@ -40,6 +40,8 @@ class NodeMetrics {
 
   io::Traffic* traffic(Protocol protocol, size_t core) { return &cores_[core]->traffic[static_cast<size_t>(protocol)]; }
   void scraped();
+  // As of the last round; like scraped(), it sees to it that there is a next one. kNotFound: no disk ever answered.
+  base::Result<io::Disk::Space> disk_space();
 
  private:
   struct OfCore {
@@ -57,6 +59,7 @@ class NodeMetrics {
   void refresh();
   void refresh_core(size_t core);
   void sample_process();
+  void show(const ProcessSample& sample);
   void arm();
 
   const Options options_;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "base/check.h"
 #include "base/crc32c.h"
 
@@ -33,7 +35,17 @@ std::vector<uint8_t> encode_head(const CheckpointHead& head) {
   return std::move(w.buffer());
 }
 
-bool decode_head(View bytes, CheckpointHead& head) {
+base::Result<std::vector<std::string>> checkpoint_names(io::Disk& disk, const std::string& directory) {
+  TRY_ASSIGN(const auto names, disk.list(directory));
+  std::vector<std::string> found;
+  for (const std::string& name : names)
+    if (name.starts_with(kPrefix)) found.push_back(name);
+  return found;
+}
+
+}  // namespace
+
+bool decode_checkpoint_head(View bytes, CheckpointHead& head) {
   base::Reader r(bytes);
   if (r.u32le() != kMagic || r.u16le() != kVersion) return false;
   head.cell = base::CellId(r.u16le());
@@ -45,16 +57,6 @@ bool decode_head(View bytes, CheckpointHead& head) {
   head.leader_ts = {r.i64le()};
   return r.u32le() == base::crc32c(bytes.first(kCheckpointHeadBytes - 4)) && r.ok();
 }
-
-base::Result<std::vector<std::string>> checkpoint_names(io::Disk& disk, const std::string& directory) {
-  TRY_ASSIGN(const auto names, disk.list(directory));
-  std::vector<std::string> found;
-  for (const std::string& name : names)
-    if (name.starts_with(kPrefix)) found.push_back(name);
-  return found;
-}
-
-}  // namespace
 
 void encode_object(base::Writer& out, const CheckpointObject& object) {
   out.u16le(object.type);
@@ -150,12 +152,18 @@ void CheckpointWriter::finish(std::function<void(base::Result<>)> done) {
                  [shared = shared_, done = std::move(done)] { done(shared->result); });
 }
 
-base::Result<std::string> newest_checkpoint(io::Disk& disk, const std::string& directory) {
+base::Result<std::string> newest_checkpoint(io::Disk& disk, const std::string& directory, const std::string& before) {
   TRY_ASSIGN(const auto names, checkpoint_names(disk, directory));
   std::string newest;
-  for (const std::string& name : names)
-    if (name.ends_with(kSuffix)) newest = name;  // sorted: the last is the newest
+  for (const std::string& name : names)  // sorted: the last is the newest
+    if (name.ends_with(kSuffix) && (before.empty() || name < before)) newest = name;
   return newest;
+}
+
+uint64_t checkpoint_number(std::string_view name) {
+  uint64_t number = 0;
+  if (name.starts_with(kPrefix)) std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number, 16);
+  return number;
 }
 
 base::Result<std::optional<CheckpointHead>> load_checkpoint(
@@ -183,7 +191,7 @@ base::Result<CheckpointHead> read_checkpoint(io::Disk& disk, const std::string& 
   std::vector<uint8_t> bytes(kCheckpointHeadBytes);
   TRY(file->read_at(bytes, 0));
   CheckpointHead head;
-  if (!decode_head(bytes, head)) return damaged(0, "the head does not verify");
+  if (!decode_checkpoint_head(bytes, head)) return damaged(0, "the head does not verify");
 
   uint64_t at = kCheckpointHeadBytes, count = 0;
   uint32_t crc = 0;

@@ -32,6 +32,8 @@ struct CheckpointHead {
   base::WallTime leader_ts;
 };
 
+bool decode_checkpoint_head(View bytes, CheckpointHead& head);
+
 // Type 1 is a partition; types from 0x100 on belong to broker/.
 struct CheckpointObject {
   uint16_t type = 0;
@@ -72,7 +74,10 @@ using CheckpointDamage = std::function<bool(uint64_t offset, std::string_view wh
 base::Result<CheckpointHead> read_checkpoint(io::Disk& disk, const std::string& path,
                                              const std::function<base::Result<>(const CheckpointObject&)>& visit,
                                              const CheckpointDamage& go_on = {});
-// The name of the one that counts; empty: there is none.
-base::Result<std::string> newest_checkpoint(io::Disk& disk, const std::string& directory);
+// The name of the one that counts; empty: there is none. With `before`, the newest that is older than that one.
+base::Result<std::string> newest_checkpoint(io::Disk& disk, const std::string& directory,
+                                            const std::string& before = {});
+// Its replay start's next seq; 0: no name of a checkpoint.
+uint64_t checkpoint_number(std::string_view name);
 
 }  // namespace polylog::storage

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 
 #include "base/crc32c.h"
@@ -25,19 +26,6 @@ std::string_view prefix_of(ExtentKind kind) {
   return "";
 }
 
-void encode_head(base::Writer& out, base::CellId cell, const ExtentName& name) {
-  out.u32le(kMagic);
-  out.u16le(kVersion);
-  out.u8(static_cast<uint8_t>(name.kind));
-  out.u8(0);
-  out.u16le(cell.value);
-  out.u16le(0);
-  out.u32le(0);
-  out.u64le(name.id);
-  out.u32le(0);
-  out.u32le(base::crc32c(out.view()));
-}
-
 }  // namespace
 
 std::string to_file_name(const ExtentName& name) {
@@ -56,12 +44,32 @@ std::optional<ExtentName> parse_extent_name(std::string_view file_name) {
   return std::nullopt;
 }
 
+std::vector<uint8_t> extent_head(base::CellId cell, const ExtentName& name) {
+  base::Writer out;
+  out.u32le(kMagic);
+  out.u16le(kVersion);
+  out.u8(static_cast<uint8_t>(name.kind));
+  out.u8(0);
+  out.u16le(cell.value);
+  out.u16le(0);
+  out.u32le(0);
+  out.u64le(name.id);
+  out.u32le(0);
+  out.u32le(base::crc32c(out.view()));
+  return std::move(out.buffer());
+}
+
+bool is_sound_extent_head(io::File& file) {
+  std::array<uint8_t, kExtentHeadBytes> found;
+  if (!file.read_at(found, 0)) return false;
+  base::Reader crc(View(found).last(4));
+  return crc.u32le() == base::crc32c(View(found).first(kExtentHeadBytes - 4));
+}
+
 base::Result<> check_extent_head(io::File& file, base::CellId cell, const ExtentName& name) {
   std::vector<uint8_t> found(kExtentHeadBytes);
   TRY(file.read_at(found, 0));
-  base::Writer expected;
-  encode_head(expected, cell, name);
-  if (!base::equal(found, expected.view()))
+  if (!base::equal(found, extent_head(cell, name)))
     return base::fail(base::ErrorCode::kCorrupt, to_file_name(name) + ": its head does not verify");
   return {};
 }
@@ -71,9 +79,7 @@ base::Result<std::unique_ptr<ExtentWriter>> ExtentWriter::create(io::Disk& disk,
   std::unique_ptr<ExtentWriter> writer(new ExtentWriter(disk, directory, directory + "/" + to_file_name(name)));
   TRY_ASSIGN(writer->file_, disk.open(writer->path_ + std::string(kTemporary), io::OpenMode::kCreate));
   TRY(writer->file_->truncate(0));
-  base::Writer head;
-  encode_head(head, cell, name);
-  TRY(writer->append(head.view()));
+  TRY(writer->append(extent_head(cell, name)));
   return writer;
 }
 

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "io/disk.h"
@@ -37,6 +38,9 @@ std::optional<ExtentName> parse_extent_name(std::string_view file_name);
 
 // Checks the head of a file that is there. kCorrupt: it is not what its name says.
 base::Result<> check_extent_head(io::File& file, base::CellId cell, const ExtentName& name);
+
+std::vector<uint8_t> extent_head(base::CellId cell, const ExtentName& name);
+bool is_sound_extent_head(io::File& file);  // whosever it is
 
 // Writes one extent file on a worker. Bytes are gathered to large writes; nothing counts before publish().
 class ExtentWriter {

@@ -16,36 +16,6 @@ constexpr size_t kSpanBytesMin = 32 * base::limits::kKiB;  // below, a copy is c
 constexpr size_t kReadAheadBytes = 4 * base::limits::kMiB;
 constexpr size_t kOpenedMax = 1024;
 
-void encode_entry(base::Writer& out, const BatchRef& batch) {
-  out.i64le(batch.base_offset.value);
-  out.i64le(batch.append_ts.ms);
-  out.i64le(batch.max_ts.ms);
-  out.u64le(batch.at.offset);
-  out.u32le(batch.bytes);
-  out.u32le(batch.count);
-  out.u32le(batch.epoch.value);
-  out.u32le(batch.crc);
-  out.u8(batch.encoding);
-  out.u8(batch.flags);
-  out.zeros(6);
-}
-
-BatchRef decode_entry(base::Reader& in) {
-  BatchRef batch;
-  batch.base_offset = Offset(in.i64le());
-  batch.append_ts = {in.i64le()};
-  batch.max_ts = {in.i64le()};
-  batch.at = {0, in.u64le()};
-  batch.bytes = in.u32le();
-  batch.count = in.u32le();
-  batch.epoch = base::Epoch(in.u32le());
-  batch.crc = in.u32le();
-  batch.encoding = in.u8();
-  batch.flags = in.u8();
-  in.skip(6);
-  return batch;
-}
-
 std::unexpected<base::Error> damaged(const SegmentRef& ref, uint64_t at, const char* what) {
   return base::fail(base::ErrorCode::kCorrupt,
                     fmt::format("{} at offset {}: {}", to_file_name({ExtentKind::kSegment, ref.extent}), at, what));
@@ -71,45 +41,25 @@ base::Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(io::Disk& dis
 }
 
 base::Result<> SegmentWriter::append(const BatchRef& batch, View bytes) {
-  if (fences_.empty() || fences_.back().entries == kSegmentBlockEntriesMax ||
-      block_data_bytes_ >= kSegmentBlockDataBytes) {
-    fences_.push_back({.base_offset = batch.base_offset, .max_ts = batch.max_ts, .first_entry = ref_.batch_count});
-    block_data_bytes_ = 0;
-  }
   BatchRef placed = batch;
   placed.at = {0, file_->size()};
-  base::Writer entry(entries_);
-  encode_entry(entry, placed);
-  Fence& fence = fences_.back();
-  ++fence.entries;
-  fence.max_ts = std::max(fence.max_ts, batch.max_ts);
+  index_.add(placed);
   ref_.max_ts = ref_.batch_count == 0 ? batch.max_ts : std::max(ref_.max_ts, batch.max_ts);
   ref_.append_ts = std::max(ref_.append_ts, batch.append_ts);
   ++ref_.batch_count;
   ref_.data_bytes += bytes.size();
-  block_data_bytes_ += bytes.size();
   return file_->append(bytes);
 }
 
 base::Result<SegmentWriter::Finished> SegmentWriter::finish(Offset base, Offset end) {
-  base::Writer fences;
-  for (const Fence& fence : fences_) {
-    const View block =
-        View(entries_).subspan(fence.first_entry * kSegmentEntryBytes, fence.entries * kSegmentEntryBytes);
-    fences.i64le(fence.base_offset.value);
-    fences.i64le(fence.max_ts.ms);
-    fences.u64le(file_->size());
-    fences.u32le(fence.entries);
-    fences.u32le(base::crc32c(block));
-    fences.u64le(0);
-    TRY(file_->append(block));
-  }
+  const SegmentIndexBuilder::Index index = index_.finish(file_->size());
+  TRY(file_->append(index.blocks));
   ref_.base_offset = base;
   ref_.end_offset = end;
   ref_.fences_at = file_->size();
-  ref_.fence_count = static_cast<uint32_t>(fences_.size());
-  ref_.fences_crc = base::crc32c(fences.view());
-  TRY(file_->append(fences.view()));
+  ref_.fence_count = index.fence_count;
+  ref_.fences_crc = index.fences_crc;
+  TRY(file_->append(index.fences));
   TRY_ASSIGN(auto file, file_->publish());
   return Finished{ref_, std::move(file)};
 }
@@ -125,15 +75,7 @@ base::Result<SegmentReader::Opened*> SegmentReader::open(const Source& source) {
     return damaged(source.ref, source.ref.fences_at, "the fences do not verify");
   Opened opened;
   base::Reader in(bytes);
-  while (!in.at_end()) {
-    Fence& fence = opened.fences.emplace_back();
-    fence.base_offset = Offset(in.i64le());
-    fence.max_ts = {in.i64le()};
-    fence.position = in.u64le();
-    fence.entries = in.u32le();
-    fence.crc = in.u32le();
-    in.skip(8);
-  }
+  while (!in.at_end()) opened.fences.push_back({decode_segment_fence(in)});
   if (opened_.size() >= kOpenedMax) opened_.clear();
   return &opened_.emplace(source.ref.extent, std::move(opened)).first->second;
 }
@@ -151,7 +93,7 @@ base::Result<SegmentReader::Block> SegmentReader::block(const Source& source, Op
   auto batches = std::make_shared<std::vector<BatchRef>>();
   batches->reserve(fence.entries);
   base::Reader in(bytes);
-  while (!in.at_end()) batches->push_back(decode_entry(in));
+  while (!in.at_end()) batches->push_back(decode_segment_entry(in));
   recent_.emplace_front(key, batches);
   blocks_[key] = recent_.begin();
   if (recent_.size() > kBlocksKeptMax) {
@@ -230,7 +172,9 @@ base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source,
   }
   for (const size_t b : used) {
     TRY_ASSIGN(const Block batches, block(source, *opened, b));
-    TRY(verify(source, fences[b], *batches));
+    if (verify(source, fences[b], *batches)) continue;
+    TRY(fill(source, run));  // a damaged batch does not take its block along
+    return run;
   }
   for (StoredBatch& batch : run) batch.span = {source.file, batch.ref.at.offset, batch.ref.bytes};
   source.file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);

@@ -23,13 +23,9 @@
 #include "io/disk.h"
 #include "storage/batch_ref.h"
 #include "storage/extent_file.h"
+#include "storage/segment_index.h"
 
 namespace polylog::storage {
-
-inline constexpr size_t kSegmentEntryBytes = 56;
-inline constexpr size_t kSegmentFenceBytes = 40;
-inline constexpr size_t kSegmentBlockEntriesMax = 1024;
-inline constexpr size_t kSegmentBlockDataBytes = 4 * base::limits::kMiB;
 
 // Writes the batches of one segment in order, then its index.
 class SegmentWriter {
@@ -48,16 +44,9 @@ class SegmentWriter {
 
  private:
   explicit SegmentWriter(std::unique_ptr<ExtentWriter> file) : file_(std::move(file)) {}
-  struct Fence {
-    Offset base_offset;
-    base::WallTime max_ts;
-    uint32_t first_entry = 0, entries = 0;
-  };
   std::unique_ptr<ExtentWriter> file_;
   SegmentRef ref_;
-  std::vector<uint8_t> entries_;
-  std::vector<Fence> fences_;
-  size_t block_data_bytes_ = 0;
+  SegmentIndexBuilder index_;
 };
 
 // Reads segments. One a worker lane, which alone uses it: it keeps the index blocks used last, and remembers which blocks'
@@ -91,11 +80,7 @@ class SegmentReader {
   base::Result<> for_each_block(const Source& source, const std::function<void(const IndexBlock&)>& visit);
 
  private:
-  struct Fence {
-    Offset base_offset;
-    base::WallTime max_ts;
-    uint64_t position = 0;
-    uint32_t entries = 0, crc = 0;
+  struct Fence : SegmentFence {
     bool is_verified = false;  // its batches
   };
   struct Opened {

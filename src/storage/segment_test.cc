@@ -125,6 +125,21 @@ TEST_CASE("no_flipped_bit_is_ever_served") {
   }
 }
 
+TEST_CASE("a_damaged_batch_does_not_take_the_others_of_its_block_along") {
+  Kit kit(40, 2000);
+  const std::string path = "/cell/" + to_file_name({ExtentKind::kSegment, 5});
+  REQUIRE(kit.disk.flip_bit(path, kExtentHeadBytes + 2100, 1));  // the second batch
+  const auto read_from = [&](int64_t offset) {
+    return kit.reader.read(
+        kit.source, {.from = Offset(offset), .end = kit.end(), .bytes_max = SIZE_MAX, .span_encoding = kTag});
+  };
+  CHECK(!read_from(2));
+  const auto rest = read_from(4);
+  REQUIRE(rest.has_value());
+  REQUIRE(rest->size() == 38);
+  for (size_t i = 0; i < rest->size(); ++i) CHECK(base::as_text((*rest)[i].bytes.view()) == kit.texts[i + 2]);
+}
+
 TEST_CASE("a_file_that_is_not_published_leaves_nothing") {
   io::SimDisk disk(1);
   REQUIRE(disk.make_directory("/cell"));

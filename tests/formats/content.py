@@ -8,6 +8,8 @@ from kafka.structs import OffsetAndMetadata
 
 TOPIC, COMPRESSED, QUEUE, STREAM, GROUP = "plain", "compressed", "work", "stream-queue", "readers"
 TOPIC_PARTITIONS = 3
+LONG, KEPT = "long", "kept"  # since v2: what moves to segments, and what stays between it and moves to packs
+LONG_BATCHES, LONG_BYTES = 60, 60_000
 LARGE_BYTES = 900_000  # longer than a slot of these small WAL files takes: stored in pieces
 
 
@@ -57,7 +59,40 @@ def fill(broker):
     connection.close()
 
 
-def read(broker):
+def fill_long(broker, first=0):
+    """A round of old data: the records of a topic fill the log, and a queue's messages lie between them."""
+    producer = KafkaProducer(bootstrap_servers=broker.address("kafka"), acks="all", batch_size=2 * LONG_BYTES)
+    connection, channel = _channel(broker)
+    channel.confirm_delivery()
+    channel.queue_declare(KEPT, durable=True)
+    for i in range(first, first + LONG_BATCHES):
+        producer.send(LONG, value=b"%d" % i * (LONG_BYTES // len(str(i))), partition=0,
+                      timestamp_ms=1_700_000_000_000 + i).get(30)
+        channel.basic_publish("", KEPT, b"kept %d" % i, pika.BasicProperties(delivery_mode=2))
+    producer.close()
+    connection.close()
+
+
+def read_long(broker):
+    consumer = KafkaConsumer(bootstrap_servers=broker.address("kafka"), enable_auto_commit=False)
+    at = TopicPartition(LONG, 0)
+    consumer.assign([at])
+    consumer.seek_to_beginning(at)
+    end, records = consumer.end_offsets([at])[at], []
+    while not records or records[-1].offset < end - 1:
+        for batch in consumer.poll(1000).values():
+            records += batch
+    consumer.close()
+    connection, channel = _channel(broker)
+    kept = []
+    while (got := channel.basic_get(KEPT))[0] is not None:
+        kept.append(got[2])
+    connection.close()
+    return {"records": len(records), "content": digest([b"%d|%d|%r" % (r.offset, r.timestamp, r.value) for r in records]),
+            "kept": len(kept), "kept_content": digest(kept)}
+
+
+def read(broker, with_long):
     """Everything a client can see of it, as plain JSON."""
     found = {"offsets": {}, "topics": {}, "queue": [], "stream": None}
     consumer = KafkaConsumer(bootstrap_servers=broker.address("kafka"), group_id=GROUP, enable_auto_commit=False)
@@ -94,4 +129,6 @@ def read(broker):
     channel.cancel()
     connection.close()
     found["stream"] = digest(bodies)
+    if with_long:
+        found["long"] = read_long(broker)
     return found

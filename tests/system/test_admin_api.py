@@ -15,7 +15,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from kafka import KafkaConsumer, KafkaProducer
 
-from harness import BINARY, ROOT, Broker, may_mount, run, wait_for
+from harness import BINARY, BUILD, ROOT, Broker, closed_within, compile_c, may_mount, run, wait_for
 from kafka_wire import Wire
 from test_diskfull import broker_on_small_disk, fill
 
@@ -23,6 +23,7 @@ DOCUMENT = yaml.safe_load((ROOT / "docs/admin-api.yaml").read_text())
 METHODS = ("get", "post", "put", "patch", "delete")
 OPERATIONS = [(method, path) for path, item in DOCUMENT["paths"].items() for method in METHODS if method in item]
 NO_JSON = object()
+ADMIN_CONNECTIONS_MAX = 256
 
 
 @pytest.fixture(scope="module")
@@ -444,6 +445,62 @@ def test_settings_changed_while_it_runs_are_what_streams_default_to():
         assert len(stream["partitions"]) == 3
         retention = next(s for s in stream["settings"] if s["name"] == "retention.ms")
         assert (retention["value"], retention["source"]) == ("7777", "default")
+
+
+def test_a_stream_queue_shows_what_it_keeps(broker, api):
+    connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0))
+    for name, more in (("keeps-all", {}), ("keeps-an-hour", {"x-max-age": "1h"})):
+        connection.channel().queue_declare(name, durable=True, arguments={"x-queue-type": "stream", **more})
+    connection.close()
+    client = AdminClient({"bootstrap.servers": broker.address("kafka")})
+    for name, retention in (("keeps-all", "-1"), ("keeps-an-hour", "3600000")):
+        settings = {s["name"]: s["value"] for s in api.json("get", f"/v1/streams/{name}")["settings"]}
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+        configs = client.describe_configs([resource])[resource].result(20)
+        assert (settings["retention.ms"], configs["retention.ms"].value) == (retention, retention)
+        assert (settings["retention.bytes"], configs["retention.bytes"].value) == ("-1", "-1")
+
+
+def test_the_status_does_not_wait_for_a_disk_that_does_not_answer(tmp_path):
+    shim = compile_c(ROOT / "tests/system/slowstat.c", BUILD / "systemtest/slowstat.so", "-shared", "-fPIC")
+    slow = tmp_path / "slow"
+    with Broker(env={"LD_PRELOAD": str(shim), "POLYLOG_SLOWSTAT": str(slow)}) as broker:
+        slow.touch()
+        try:
+            for _ in range(3):
+                status = Api(broker).json("get", "/v1/status")
+                assert status["disk"]["total_bytes"] > status["disk"]["free_bytes"] > 0
+            with Wire(broker) as wire:  # nor does anybody else
+                assert wire.works()
+        finally:
+            slow.unlink()
+
+
+def test_so_many_admin_connections_are_served_and_one_more_is_closed():
+    with Broker() as broker:
+        request = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+
+        def works(sock):
+            sock.sendall(request)
+            return b"200 OK" in sock.recv(4096)
+        connections = [broker.connect("admin") for _ in range(ADMIN_CONNECTIONS_MAX)]
+        assert all(works(sock) for sock in connections)
+        with broker.connect("admin") as refused:
+            assert closed_within(refused, 10)
+        with Wire(broker) as wire:
+            assert wire.works()
+        connections.pop().close()
+
+        def one_more_works():
+            with broker.connect("admin") as sock:
+                try:
+                    return works(sock)
+                except ConnectionError:
+                    return False
+        wait_for(one_more_works, 10, "a place that became free is taken")
+        assert all(works(sock) for sock in connections)
+        for sock in connections:
+            sock.close()
 
 
 def test_config_says_where_values_came_from(broker, api):

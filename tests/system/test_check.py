@@ -8,7 +8,7 @@ import pika
 import pytest
 
 from harness import BINARY, Broker, run, scratch_dir, wait_for
-from kafka_wire import NONE, Wire, batch
+from kafka_wire import NONE, Batches, Wire, batch
 
 
 FORMATS = Path(__file__).resolve().parent.parent / "formats"
@@ -159,3 +159,129 @@ def test_a_dump_stops_at_its_limit(stopped):
 
 def test_a_dump_of_a_file_that_is_none_of_polylogs_is_refused(stopped):
     assert run(BINARY, "dump", stopped / "polylog.id", check=False).returncode == 2
+
+
+# --- check --repair
+
+def repair(directory, *options, code=0):
+    result = run(BINARY, "check", directory, "--repair", "--json", *options, check=False)
+    assert result.returncode == code, result.stdout + result.stderr
+    return json.loads(result.stdout)
+
+
+def read_all(broker, offset=0):
+    """Which offsets t has from there on, and whether each is the record that was produced."""
+    found, end = {}, offset + 1
+    with Wire(broker) as wire:
+        while offset < end:
+            error, end, records = wire.fetch("t", offset, bytes_max=8 << 20)
+            assert error == NONE
+            for offset, is_sound, content in Batches(records):
+                assert is_sound
+                found[offset] = VALUE in content
+            offset += 1
+    return found
+
+
+def contents(directory):
+    """What clients read from a broker on it: the records of t, and how many messages q has."""
+    with Broker(*SMALL, data_dir=directory) as broker:
+        records = read_all(broker)
+        connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0))
+        messages = connection.channel().queue_declare("q", passive=True).method.message_count
+        connection.close()
+    return records, messages
+
+
+@pytest.mark.parametrize("pattern, offset", [
+    ("cell-000/checkpoint-*.plc", 30),
+    ("cell-000/checkpoint-*.plc", 65),
+    ("cell-000/checkpoint-*.plc", lambda path: path.stat().st_size - 4),
+    ("cell-000/segment-*.plx", 5),
+    ("cell-000/segment-*.plx", lambda path: path.stat().st_size - 10),
+    ("cell-000/segment-*.plx", lambda path: path.stat().st_size - 60),
+])
+def test_what_follows_from_other_bytes_is_repaired_and_clients_read_everything(stopped, tmp_path, pattern, offset):
+    copy, path = damaged_copy(stopped, tmp_path, pattern, offset)
+    assert [f["file"] for f in damages(check(copy, 1)) if f["repair"]] == [str(path)]
+    report = repair(copy, "--yes")
+    assert [done["file"] for done in report["repairs"]] == [str(path)] and report["damages"] == 0
+    assert damages(check(copy)) == []
+    records, messages = contents(copy)
+    assert records == {number: True for number in range(80)} and messages == 20
+
+
+@pytest.mark.parametrize("pattern, offset", [
+    ("cell-000/segment-*.plx", 40_000),
+    ("meta/meta.plm", 40),
+    ("polylog.id", 12),
+])
+def test_what_somebody_wrote_is_not_guessed(stopped, tmp_path, pattern, offset):
+    copy, path = damaged_copy(stopped, tmp_path, pattern, offset)
+    before = path.read_bytes()
+    found = damages(check(copy, 1))
+    report = repair(copy, "--yes", code=1)
+    assert report["repairs"] == [] and damages(report) == found
+    assert path.read_bytes() == before
+    result = run(BINARY, "check", copy, "--repair", "--yes", check=False)
+    assert b"nothing more is safe to do" in result.stderr
+
+
+def test_a_lost_batch_does_not_take_the_others_along(stopped, tmp_path):
+    copy, path = damaged_copy(stopped, tmp_path, "cell-000/segment-*.plx", 40_000)
+    flip(path, path.stat().st_size - 10)  # its index, too
+    report = repair(copy, "--yes", code=1)
+    assert [done["file"] for done in report["repairs"]] == [str(path)]
+    assert [finding["lost"] for finding in damages(report)] == [{"stream": "t", "partition": 0, "from": 0, "to": 0}]
+    with Broker(*SMALL, data_dir=copy) as broker:
+        assert read_all(broker, 1) == {number: True for number in range(1, 80)}
+
+
+def test_a_copy_is_repaired_and_the_original_stays_as_it_is(stopped, tmp_path):
+    copy, path = damaged_copy(stopped, tmp_path, "cell-000/segment-*.plx", lambda path: path.stat().st_size - 10)
+    before = files_of(copy)
+    (tmp_path / "mended").mkdir()  # empty is fine
+    report = repair(copy, "--to", tmp_path / "mended")
+    assert [done["file"] for done in report["repairs"]] == [str(tmp_path / "mended" / path.relative_to(copy))]
+    assert files_of(copy) == before
+    assert contents(tmp_path / "mended")[1] == 20
+
+
+def test_a_copy_goes_nowhere_where_something_is(stopped, tmp_path):
+    copy = tmp_path / "data"
+    shutil.copytree(stopped, copy)
+    for target in (copy, copy / "inside", tmp_path):
+        result = run(BINARY, "check", copy, "--repair", "--to", target, check=False)
+        assert result.returncode == 2, result.stdout
+    assert files_of(copy).keys() == files_of(stopped).keys()
+
+
+def test_a_repair_in_place_wants_a_yes(stopped, tmp_path):
+    copy, path = damaged_copy(stopped, tmp_path, "cell-000/segment-*.plx", lambda path: path.stat().st_size - 10)
+    before = path.read_bytes()
+    result = run(BINARY, "check", copy, "--repair", check=False)
+    assert result.returncode == 2 and b"--yes" in result.stderr
+    assert path.read_bytes() == before
+    assert run(BINARY, "check", copy, "--yes", check=False).returncode == 2  # without --repair
+
+
+def test_a_repair_of_a_directory_that_is_served_is_refused(tmp_path):
+    with Broker(*SMALL) as broker:
+        for options in (["--yes"], ["--to", tmp_path / "copy"]):
+            result = run(BINARY, "check", broker.data_dir, "--repair", *options, check=False)
+            assert result.returncode == 2 and b"served by another process" in result.stderr
+        assert not (tmp_path / "copy").exists()
+
+
+def test_a_torn_record_of_the_catalog_is_cut_unless_a_cell_needs_it(stopped, tmp_path):
+    copy = tmp_path / "data"
+    shutil.copytree(stopped, copy)
+    meta = copy / "meta/meta.plm"
+    whole = meta.read_bytes()
+    meta.write_bytes(whole + b"PLMR" + bytes(range(60)))
+    (meta.parent / "meta.plm.new").write_bytes(b"half")
+    report = repair(copy, "--yes")
+    assert sorted(Path(done["file"]).name for done in report["repairs"]) == ["meta.plm", "meta.plm.new"]
+    assert meta.read_bytes() == whole and not (meta.parent / "meta.plm.new").exists()
+    meta.write_bytes(whole[:whole.rindex(b"PLMR") + 40])  # the record of q is not whole, and q has messages
+    assert repair(copy, "--yes", code=1)["repairs"] == []

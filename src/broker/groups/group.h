@@ -100,6 +100,8 @@ class Group {
 
   // group_kinds.cc
   GroupError become_managed(const ReconcileRequest& request, base::MonoTime now);
+  static bool becomes_guest(const Member& member);
+  bool has_room_beside_guests(const ReconcileRequest& request) const;
   void become_member_led();
   void hand_over_to_guests(base::MonoTime now, base::WallTime wall);
   void join_as_guest(ReplyTo to, const JoinRequest& request, base::MonoTime now);

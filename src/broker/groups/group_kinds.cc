@@ -18,14 +18,23 @@ void Group::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime now,
   reply(to, std::move(answer));
 }
 
+// Who was never told its id cannot ask with it.
+bool Group::becomes_guest(const Member& member) { return member.knows_id || member.record.instance_id; }
+
+bool Group::has_room_beside_guests(const ReconcileRequest& request) const {
+  if (request.instance_id && static_ids_.contains(*request.instance_id)) return true;  // takes that one's place
+  const auto guests = std::ranges::count_if(members_, [](const auto& entry) { return becomes_guest(entry.second); });
+  return static_cast<size_t>(guests) < context_.config.members_max;
+}
+
 // Numbers go on from one kind to the other: a commit that was late by a whole life of the group is still told apart.
 GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) {
   if (phase_ != GroupPhase::kEmpty && !all_subscriptions_known()) return GroupError::kWrongKind;
   if (const GroupError error = managed_.check_join(request); error != GroupError::kNone) return error;
+  if (!has_room_beside_guests(request)) return GroupError::kGroupFull;  // before anybody is disturbed
   Roster roster{.generation = generation_, .protocol_type = protocol_type_};
   for (auto& [id, member] : members_) {
-    // Who was never told its id cannot ask with it.
-    if (member.knows_id || member.record.instance_id) roster.members.push_back(member.record);
+    if (becomes_guest(member)) roster.members.push_back(member.record);
     JoinReply again;
     again.error = GroupError::kRebalanceInProgress;
     again.member_id = id;

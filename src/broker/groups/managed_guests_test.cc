@@ -55,6 +55,22 @@ TEST_CASE("guests: one joins a managed group, gets what others give up, and leav
   CHECK(m.a.owned.size() == 4);
 }
 
+TEST_CASE("guests: a member of the new kind that finds no room beside them disturbs nobody") {
+  ManagedKit kit({.initial_rebalance_delay_ms = 0, .members_max = 1});
+  kit.put_stream("s", 4);
+  FakeGuest g(kit, "g");
+  for (int i = 0; i < 4; ++i) g.step();
+  REQUIRE(g.is_in());
+  const int32_t generation = g.generation();
+  CHECK(kit.ask_for(ManagedKit::joining("a")).error == E::kGroupFull);
+  CHECK(kit.beat(g.id(), generation) == E::kNone);
+  kit.pass_ms(1'000);
+  CHECK(kit.beat(g.id(), generation) == E::kNone);
+  CHECK(kit.commit(g.id(), generation, {{"s", 0}, 7, 0, ""}).error == E::kNone);
+  g.leave();
+  CHECK(kit.ask_for(ManagedKit::joining("a")).error == E::kNone);
+}
+
 TEST_CASE("guests: what they want must be known, they must share a protocol, and ids are checked") {
   Mixed m;
   m.a.beat();

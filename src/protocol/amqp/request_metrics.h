@@ -8,33 +8,27 @@
 #include <map>
 #include <utility>
 
-#include "base/metrics.h"
 #include "base/time.h"
+#include "broker/protocol_metrics.h"
 #include "protocol/amqp/gen/method_id.h"
 
 namespace polylog::amqp {
 
-class RequestMetrics {
+class RequestMetrics : public broker::ProtocolMetrics {
  public:
   explicit RequestMetrics(base::Registry& registry);
 
   void note(MethodId id, int code);  // 0: it went well
   void note_answered(MethodId id, base::Duration took);
   static bool has_answer(MethodId id);  // else nobody waits for it, and there is no time to take
-  base::Histogram& publish_time() { return *took_[kPublish]; }
-
-  base::Counter& messages_received;
-  base::Counter& messages_sent;
+  base::Histogram& publish_time() { return time_of(kPublish); }
 
  private:
-  enum Group : uint8_t { kPublish, kConsume, kTopology, kSession, kGroups };
+  enum Group : uint8_t { kPublish, kConsume, kTopology, kSession };  // in the order of the names
   static Group group_of(MethodId id);
-  base::Counter& make(MethodId id, int code);
 
   // Classes are numbered in tens up to 90, methods up to 120.
   static constexpr size_t kClasses = 10, kMethods = 128;
-  base::Registry& registry_;
-  std::array<base::Histogram*, kGroups> took_;
   std::array<std::array<base::Counter*, kMethods>, kClasses> succeeded_{};
   std::map<std::pair<MethodId, int>, base::Counter*> others_;
 };

@@ -93,6 +93,12 @@ constexpr BrokerConfigRow kRows[] = {
     {"group.consumer.assignors", kList, "uniform,range"},
     groups<&broker::GroupConfig::managed_heartbeat_interval_ms>("group.consumer.heartbeat.interval.ms",
                                                                 broker::kManagedHeartbeatSetting, between(100, 60'000)),
+    {"group.consumer.max.size",
+     kInt,
+     {},
+     false,
+     group_setting<&broker::GroupConfig::members_max>},  // group.max.size is set
+    {"group.consumer.migration.policy", kString, "bidirectional"},
     groups<&broker::GroupConfig::managed_session_timeout_ms>(
         "group.consumer.session.timeout.ms", broker::kManagedSessionTimeoutSetting, between(1'000, 1'800'000)),
     {"group.coordinator.rebalance.protocols", kList, "classic,consumer"},

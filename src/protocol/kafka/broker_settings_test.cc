@@ -171,6 +171,21 @@ TEST_CASE("configs_tell_where_their_values_come_from") {
   CHECK(synonyms_in(retention) == std::vector<std::string>{"log.retention.minutes=10<3", "log.retention.hours=168<5"});
 }
 
+TEST_CASE("configs_of_the_new_groups_are_shown_and_their_size_is_that_of_all_groups") {
+  TestBroker broker;
+  TestClient client(broker);
+  CHECK(describe(client, 4, "1", "group.consumer.assignors").value == "uniform,range");
+  CHECK(describe(client, 4, "1", "group.consumer.migration.policy").value == "bidirectional");
+  CHECK(describe(client, 4, "1", "group.consumer.session.timeout.ms").value == "45000");
+  CHECK(describe(client, 4, "1", "group.consumer.heartbeat.interval.ms").value == "5000");
+  CHECK(describe(client, 4, "1", "group.consumer.max.size").value == "10000");
+  CHECK(alter(client, "1", "group.consumer.max.size", "5").error_code == ErrorCode::kInvalidRequest);
+  CHECK(alter(client, "1", "group.max.size", "7").error_code == ErrorCode::kNone);
+  const auto size = describe(client, 4, "1", "group.consumer.max.size");
+  CHECK(size.value == "7");
+  CHECK(size.read_only);
+}
+
 TEST_CASE("what_alter_configs_does_not_name_goes_back_to_its_default") {
   TestBroker broker;
   TestClient client(broker);

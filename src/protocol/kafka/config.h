@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "broker/catalog/records.h"
 #include "broker/groups/config.h"
+#include "broker/retention.h"
 #include "io/net.h"
 #include "protocol/kafka/limits.h"
 
@@ -27,6 +30,9 @@ struct Config {
   bool replication_factor_strict = false;  // false: a factor above 1 is taken as 1; true: refused with error 38
   int32_t message_bytes_max =
       limits::kRecordBatchBytesMaxDefault;  // message.max.bytes: the default of max.message.bytes
+
+  // What a stream keeps that was made over another protocol; none: it is like a topic. Null: there is no other.
+  std::optional<broker::RetentionPolicy> (*retention_elsewhere)(const broker::StreamRecord&) = nullptr;
 
   broker::GroupConfig groups;  // as the cells have it
 

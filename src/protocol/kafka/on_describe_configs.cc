@@ -55,11 +55,14 @@ ConfigReply config_reply(std::string_view name, ConfigType type, const std::vect
 ConfigReply topic_config_reply(const Call& call, const broker::StreamRecord& topic, const TopicConfigRow& row,
                                const Detail& detail) {
   const Config& config = call.config();
-  auto synonyms = synonyms_behind(row.name, config, call.session().shared().config_at_start());
+  const std::string otherwise = default_of(row, config, topic);
+  auto synonyms = is_decided_elsewhere(row, config, topic)
+                      ? std::vector<ConfigSynonym>{{row.name, otherwise, ConfigSource::kDefault}}
+                      : synonyms_behind(row.name, config, call.session().shared().config_at_start());
   const auto own = own_value(topic, row.name);
   if (own) synonyms.insert(synonyms.begin(), {row.name, std::string(*own), ConfigSource::kTopic});
   ConfigReply reply = config_reply(row.name, row.type, synonyms, detail);
-  reply.value = own ? std::string(*own) : default_of(row, config);
+  reply.value = own ? std::string(*own) : otherwise;
   if (detail.documentation) reply.documentation = std::string(row.documentation);
   return reply;
 }

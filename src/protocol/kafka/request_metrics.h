@@ -7,30 +7,24 @@
 #include <map>
 #include <utility>
 
-#include "base/metrics.h"
 #include "base/time.h"
+#include "broker/protocol_metrics.h"
 #include "protocol/kafka/error_codes.h"
 #include "protocol/kafka/gen/api_table.h"
 
 namespace polylog::kafka {
 
-class RequestMetrics {
+class RequestMetrics : public broker::ProtocolMetrics {
  public:
   explicit RequestMetrics(base::Registry& registry);
 
   void note_answered(ApiKey key, ErrorCode error, base::Duration took);
   void note_refused(ErrorCode error);  // a frame that was not a request that is offered
 
-  base::Counter& messages_received;
-  base::Counter& messages_sent;
-
  private:
-  enum Group : uint8_t { kProduce, kFetch, kOffsets, kGroup, kMetadata, kAdmin, kGroups };
+  enum Group : uint8_t { kProduce, kFetch, kOffsets, kGroup, kMetadata, kAdmin };  // in the order of the names
   static Group group_of(ApiKey key);
-  base::Counter& make(std::string_view kind, ErrorCode error);
 
-  base::Registry& registry_;
-  std::array<base::Histogram*, kGroups> took_;
   std::array<base::Counter*, kApiTable.size()> succeeded_{};
   std::map<std::pair<ApiKey, ErrorCode>, base::Counter*> failed_;
 };

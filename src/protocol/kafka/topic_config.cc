@@ -120,6 +120,34 @@ std::string default_of(const TopicConfigRow& row, const Config& config) {
   return row.name == "max.message.bytes" ? std::to_string(config.message_bytes_max) : std::string(row.default_value);
 }
 
+namespace {
+
+// -1: no limit.
+template <typename Number>
+std::string to_config(const std::optional<Number>& limit) {
+  return limit ? fmt::to_string(*limit) : "-1";
+}
+
+std::optional<std::string> decided_elsewhere(const TopicConfigRow& row, const Config& config,
+                                             const broker::StreamRecord& stream) {
+  const bool is_age = row.name == "retention.ms";
+  if (config.retention_elsewhere == nullptr || (!is_age && row.name != "retention.bytes")) return std::nullopt;
+  const auto policy = config.retention_elsewhere(stream);
+  if (!policy) return std::nullopt;
+  return is_age ? to_config(policy->age_ms_max) : to_config(policy->bytes_max);
+}
+
+}  // namespace
+
+std::string default_of(const TopicConfigRow& row, const Config& config, const broker::StreamRecord& stream) {
+  const auto elsewhere = decided_elsewhere(row, config, stream);
+  return elsewhere ? *elsewhere : default_of(row, config);
+}
+
+bool is_decided_elsewhere(const TopicConfigRow& row, const Config& config, const broker::StreamRecord& stream) {
+  return decided_elsewhere(row, config, stream).has_value();
+}
+
 bool is_accepted(ConfigType type, const Accepted& accepted, std::string_view value) {
   switch (type) {
     case kBoolean:

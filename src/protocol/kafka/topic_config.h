@@ -54,6 +54,9 @@ struct TopicConfigRow {
 std::span<const TopicConfigRow> topic_configs();  // ascending by name
 const TopicConfigRow* find_topic_config(std::string_view name);
 std::string default_of(const TopicConfigRow& row, const Config& config);
+// What holds for this stream, whoever made it, while it has no value of its own.
+std::string default_of(const TopicConfigRow& row, const Config& config, const broker::StreamRecord& stream);
+bool is_decided_elsewhere(const TopicConfigRow& row, const Config& config, const broker::StreamRecord& stream);
 
 // kInvalid with a text for the client: an unknown name, or a value that is not accepted.
 base::Result<> check_topic_config(std::string_view name, std::string_view value);

@@ -64,6 +64,27 @@ TEST_CASE("settings_come_from_attributes_or_defaults") {
   CHECK_FALSE(own_value(topic, "retention.ms"));
 }
 
+TEST_CASE("a_stream_made_elsewhere_shows_what_it_keeps_and_a_topic_what_is_the_default") {
+  const TopicConfigRow& age = *find_topic_config("retention.ms");
+  const TopicConfigRow& size = *find_topic_config("retention.bytes");
+  const TopicConfigRow& other = *find_topic_config("segment.ms");
+  Config config;
+  broker::StreamRecord stream;
+  CHECK(default_of(age, config, stream) == "604800000");
+  config.retention_elsewhere = [](const broker::StreamRecord& asked) {
+    if (!asked.attributes.contains("elsewhere")) return std::optional<broker::RetentionPolicy>();
+    return std::optional(broker::RetentionPolicy{.age_ms_max = {}, .bytes_max = 1000});
+  };
+  CHECK(default_of(age, config, stream) == "604800000");
+  CHECK_FALSE(is_decided_elsewhere(age, config, stream));
+  stream.attributes["elsewhere"] = "";
+  CHECK(default_of(age, config, stream) == "-1");
+  CHECK(default_of(size, config, stream) == "1000");
+  CHECK(is_decided_elsewhere(age, config, stream));
+  CHECK_FALSE(is_decided_elsewhere(other, config, stream));
+  CHECK(default_of(other, config, stream) == "604800000");
+}
+
 TEST_CASE("topic_names_have_rules") {
   for (const char* good : {"a", "A.b_c-9", "...", "__x"}) CHECK(is_valid_topic_name(good));
   for (const char* bad : {"", ".", "..", "a/b", "a b", "\xC3\xBC"}) CHECK_FALSE(is_valid_topic_name(bad));

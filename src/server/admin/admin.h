@@ -23,6 +23,9 @@
 
 namespace polylog::server {
 
+// More are closed as soon as they come: what may do everything on one core must not take that core's share of connections.
+inline constexpr size_t kAdminConnectionsMax = 256;
+
 // Outlives the sessions. All but `ready` is filled before the listener opens, then constant. Functions are called on the
 // admin listener's core.
 struct AdminState {

@@ -72,7 +72,12 @@ constexpr OptionRow kPeekOptions[] = {
 
 constexpr OptionRow kConfigKey[] = {{"KEY", "KEY", "only this setting"}};
 constexpr OptionRow kDataDir[] = {{"DATA_DIR", "DIR", "the data directory of a broker that is stopped", false, true}};
-constexpr OptionRow kCheckOptions[] = {{"--json", "", "write JSON, for programs"}};
+constexpr OptionRow kCheckOptions[] = {
+    {"--repair", "", "do what is provably safe, then check again"},
+    {"--to", "DIR", "with --repair: copy the directory there, and repair the copy"},
+    {"--yes", "", "with --repair: do not ask before the directory is changed"},
+    {"--json", "", "write JSON, for programs"},
+};
 constexpr OptionRow kDumpPath[] = {
     {"PATH", "FILE", "a WAL file, checkpoint, pack, segment or meta.plm, under its own name", false, true}};
 constexpr OptionRow kDumpOptions[] = {
@@ -121,7 +126,9 @@ constexpr CommandRow kCommands[] = {
     {"", "check", "look for damage in the data directory of a stopped broker", kDataDir, kCheckOptions, run_check,
      "check reads every file and changes nothing. It says what is damaged, where, and which offsets of which stream "
      "are "
-     "lost. Exit status: 0 nothing is damaged, 1 something is, 2 it could not be checked.",
+     "lost, and what --repair would do. --repair changes only what other bytes, which verify, say again: indexes, "
+     "checksums, heads, checkpoints whose log is whole, and what nothing names. It guesses no record, and what is lost "
+     "stays lost. Exit status: 0 nothing is damaged (any more), 1 something is, 2 it could not be checked or repaired.",
      true},
     {"", "dump", "print what is in one file of a data directory", kDumpPath, kDumpOptions, run_dump,
      "dump prints a line for each thing: its offset, what it is, and what it says.", true},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
+#include "storage/inspect/segment_mend.h"
 
 namespace polylog::storage {
 
@@ -15,6 +16,16 @@ void BatchCheck::damage(std::string file, std::optional<uint64_t> offset, std::s
 void BatchCheck::damage_segment(std::optional<uint64_t> offset, std::string what, Offset from, Offset end) {
   walk_.is_whole = false;
   damage(walk_.path, offset, std::move(what), walk_.key, from, end);
+}
+
+// One repair makes the whole index good: it goes with the first that is said of it.
+void BatchCheck::damage_index(std::optional<uint64_t> offset, std::string what, Offset from, Offset end) {
+  Finding finding{
+      .file = walk_.path, .offset = offset, .what = std::move(what), .lost = Finding::Lost{walk_.key, from, end}};
+  if (!walk_.has_damaged_index) finding.repair = mend_segment_index(*walk_.source.file, walk_.source.ref, walk_.path);
+  walk_.is_whole = false;
+  walk_.has_damaged_index = true;
+  options_.report(finding);
 }
 
 void BatchCheck::check(const Partition& partition) {
@@ -65,7 +76,7 @@ void BatchCheck::check_segment(const base::PartitionKey& key, const SegmentRef& 
       reader.for_each_block(walk_.source, [this](const SegmentReader::IndexBlock& block) { check_index_block(block); });
   if (!read) {
     const Finding finding = to_finding(read.error(), files_.directory());
-    return all_lost(finding.offset, finding.what);
+    return damage_index(finding.offset, finding.what, segment.base_offset, segment.end_offset);
   }
   check_totals();
 }
@@ -74,7 +85,7 @@ void BatchCheck::check_index_block(const SegmentReader::IndexBlock& block) {
   if (!block.batches) {
     const Finding finding = to_finding(block.batches.error(), files_.directory());
     walk_.next = block.next;
-    return damage_segment(finding.offset.value_or(block.position), finding.what, block.first, block.next);
+    return damage_index(finding.offset.value_or(block.position), finding.what, block.first, block.next);
   }
   for (const BatchRef& ref : *block.batches) check_segment_batch(ref);
 }

@@ -27,6 +27,7 @@ class BatchCheck {
   void damage(std::string file, std::optional<uint64_t> offset, std::string what, const base::PartitionKey& key,
               Offset from, Offset end);
   void damage_segment(std::optional<uint64_t> offset, std::string what, Offset from, Offset end);
+  void damage_index(std::optional<uint64_t> offset, std::string what, Offset from, Offset end);
 
   const StoredCell& files_;
   const CellCheckOptions& options_;
@@ -42,7 +43,7 @@ class BatchCheck {
     uint32_t batches = 0;
     uint64_t bytes = 0;
     base::WallTime max_ts;
-    bool is_whole = true;
+    bool is_whole = true, has_damaged_index = false;
   } walk_;
 };
 

@@ -1,59 +1,10 @@
 #include "storage/inspect/cell_check.h"
 
-#include "storage/cell_test_kit.h"
 #include "storage/inspect/dump.h"
+#include "storage/inspect/inspect_test_kit.h"
 
 namespace polylog::storage {
 namespace {
-
-struct Checked {
-  std::vector<Finding> damages, notes;
-  CellContents contents;
-};
-
-Checked check(io::Disk& disk) {
-  Checked checked;
-  const auto contents =
-      check_cell({.disk = disk,
-                  .directory = "/cell",
-                  .cell = base::CellId(3),
-                  .report =
-                      [&](const Finding& finding) {
-                        (finding.kind == Finding::Kind::kDamage ? checked.damages : checked.notes).push_back(finding);
-                      },
-                  .engine_mutation = [](const Mutation&, Lsn) { return base::Result<>{}; },
-                  .engine_object = [](const CheckpointObject&) { return base::Result<>{}; }});
-  REQUIRE_MESSAGE(contents.has_value(), (contents ? "" : contents.error().text));
-  checked.contents = *contents;
-  return checked;
-}
-
-std::string text_of(const Checked& checked) {
-  std::string text;
-  for (const Finding& f : checked.damages) text += f.file + ": " + f.what + "\n";
-  return text;
-}
-
-// A cell whose batches lie in segments, packs and the log, with a checkpoint.
-std::vector<std::pair<base::PartitionKey, std::vector<std::string>>> fill(CellKit& kit) {
-  kit.keep_files = 1;
-  kit.open();
-  std::vector<std::pair<base::PartitionKey, std::vector<std::string>>> written{{test_key(1), {}}, {test_key(2), {}}};
-  kit.cell->find_or_make(test_key(1), false).set_moves_to_segments(true);
-  for (uint64_t n = 0; n < 60; ++n) {
-    for (auto& [key, batches] : written) {
-      batches.push_back(test_batch(n * 2 + key.stream.bytes[0], 40'000));
-      REQUIRE(kit.append(key, batches.back(), 2).has_value());
-    }
-    kit.settle();
-  }
-  REQUIRE(kit.checkpoint().has_value());
-  kit.idle();
-  REQUIRE(kit.append(test_key(2), "after the checkpoint").has_value());
-  written[1].second.emplace_back("after the checkpoint");
-  kit.idle();
-  return written;
-}
 
 bool has_file(io::SimDisk& disk, std::string_view prefix) {
   const auto names = disk.list("/cell");

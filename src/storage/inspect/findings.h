@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "storage/batch_ref.h"
+#include "storage/inspect/repairs.h"
 
 namespace polylog::storage {
 
@@ -22,6 +23,7 @@ struct Finding {
   std::optional<uint64_t> offset;
   std::string what;
   std::optional<Lost> lost;
+  std::optional<Repair> repair = {};  // none: nothing that is provably safe
 };
 using Report = std::function<void(const Finding&)>;
 

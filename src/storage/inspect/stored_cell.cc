@@ -55,9 +55,21 @@ base::Result<> StoredCell::open_extent(const std::string& file_name, const Exten
   const std::string path = directory_ + "/" + file_name;
   TRY_ASSIGN(std::shared_ptr<io::File> file, disk_.open(path, io::OpenMode::kRead));
   if (!check_extent_head(*file, cell_, name))
-    report({.file = path, .offset = 0, .what = "its head does not verify", .lost = {}});
+    report({.file = path,
+            .offset = 0,
+            .what = "its head does not verify",
+            .lost = {},
+            .repair = new_head(*file, path, name)});
   (name.kind == ExtentKind::kPack ? packs_ : segments_)[name.id] = std::move(file);
   return {};
+}
+
+// All of a head follows from the file's place and name; but a head that is sound is another file's.
+std::optional<Repair> StoredCell::new_head(io::File& file, const std::string& path, const ExtentName& name) const {
+  if (is_sound_extent_head(file)) return std::nullopt;
+  Repair repair{.what = "write its head again, which follows from its name"};
+  repair.writes.push_back({path, 0, extent_head(cell_, name)});
+  return repair;
 }
 
 std::vector<uint64_t> StoredCell::sequence_numbers() const {
@@ -78,18 +90,29 @@ std::string StoredCell::name_of(const WalPosition& at) const {
          (in_pack(at) ? to_file_name({ExtentKind::kPack, at.file_seq & ~kPackBit}) : WalFiles::name_of(at.file_seq));
 }
 
-base::Result<std::optional<WalEnd>> StoredCell::slot_at(WalPosition at, const WalEnd& due) const {
+std::optional<StoredCell::FoundHeader> StoredCell::header_at(WalPosition at) const {
   const auto source = file(at.file_seq);
-  std::vector<uint8_t> bytes(kSlotHeaderBytes);
-  TRY(source->read_at(bytes, at.offset));
-  SlotHeader header;
-  uint32_t crc = 0;
-  if (!decode_slot_header(bytes, header, crc) || header.position != at || header.cell != cell_) return std::nullopt;
+  if (!source || at.offset + kSlotHeaderBytes > file_bytes_) return std::nullopt;
+  std::array<uint8_t, kSlotHeaderBytes> bytes;
+  FoundHeader found;
+  if (!source->read_at(bytes, at.offset) || !decode_slot_header(bytes, found.header, found.crc)) return std::nullopt;
+  if (found.header.position != at || found.header.cell != cell_) return std::nullopt;
+  return found;
+}
+
+bool StoredCell::body_verifies(const SlotHeader& header) const {
+  const WalPosition at = header.position;
+  if (header.body_bytes() > file_bytes_ - at.offset - kSlotHeaderBytes) return false;
+  std::vector<uint8_t> body(header.body_bytes());
+  return file(at.file_seq)->read_at(body, at.offset + kSlotHeaderBytes) && base::crc32c(body) == header.body_crc;
+}
+
+std::optional<WalEnd> StoredCell::slot_at(WalPosition at, const WalEnd& due) const {
+  const auto found = header_at(at);
+  if (!found) return std::nullopt;
+  const SlotHeader& header = found->header;
   const bool is_later = header.seq > due.next_seq && header.lsn >= due.next_lsn && header.epoch >= due.epoch;
-  if (!is_later || header.body_bytes() > file_bytes_ - at.offset - kSlotHeaderBytes) return std::nullopt;
-  bytes.resize(header.body_bytes());
-  TRY(source->read_at(bytes, at.offset + kSlotHeaderBytes));
-  if (base::crc32c(bytes) != header.body_crc) return std::nullopt;
+  if (!is_later || !body_verifies(header)) return std::nullopt;
   const uint32_t epoch = header.epoch.value - (header.kind == SlotKind::kOpening ? 1 : 0);
   return WalEnd{.position = at,
                 .next_seq = header.seq,
@@ -98,13 +121,12 @@ base::Result<std::optional<WalEnd>> StoredCell::slot_at(WalPosition at, const Wa
                 .epoch = base::Epoch(epoch)};
 }
 
-base::Result<std::optional<WalEnd>> StoredCell::slot_after(WalPosition from, const WalEnd& due) const {
+std::optional<WalEnd> StoredCell::slot_after(WalPosition from, const WalEnd& due) const {
   for (const auto& [seq, source] : wal_) {
     if (seq < from.file_seq) continue;
     for (uint64_t offset = seq == from.file_seq ? from.offset : 0; offset + kSlotHeaderBytes <= file_bytes_;
          offset += base::limits::kBlockBytes) {
-      TRY_ASSIGN(auto found, slot_at({seq, offset}, due));
-      if (found) return found;
+      if (const auto found = slot_at({seq, offset}, due)) return found;
     }
   }
   return std::nullopt;

@@ -29,13 +29,22 @@ class StoredCell final : public WalSource {
   std::shared_ptr<io::File> file_of(const WalPosition& at) const;
   std::string name_of(const WalPosition& at) const;
 
+  // A header that verifies, of a slot that is meant for that place. Its body is not looked at.
+  struct FoundHeader {
+    SlotHeader header;
+    uint32_t crc = 0;
+  };
+  std::optional<FoundHeader> header_at(WalPosition at) const;
+  bool body_verifies(const SlotHeader& header) const;
+
   // The first sound slot at or behind `from`, later than the one that is due in `due`: where replay can go on.
-  base::Result<std::optional<WalEnd>> slot_after(WalPosition from, const WalEnd& due) const;
+  std::optional<WalEnd> slot_after(WalPosition from, const WalEnd& due) const;
 
  private:
   base::Result<> open_wal_file(const std::string& name, const Report& report);
   base::Result<> open_extent(const std::string& file_name, const ExtentName& name, const Report& report);
-  base::Result<std::optional<WalEnd>> slot_at(WalPosition at, const WalEnd& due) const;
+  std::optional<Repair> new_head(io::File& file, const std::string& path, const ExtentName& name) const;
+  std::optional<WalEnd> slot_at(WalPosition at, const WalEnd& due) const;
 
   io::Disk& disk_;
   const std::string directory_;

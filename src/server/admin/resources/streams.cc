@@ -31,7 +31,7 @@ void put_settings(http::JsonWriter& out, const broker::StreamRecord& stream, con
   for (const kafka::TopicConfigRow& row : kafka::topic_configs()) {
     if (row.effect == kafka::Effect::kIgnored) continue;
     const auto own = kafka::own_value(stream, row.name);
-    const std::string fallback = kafka::default_of(row, config);
+    const std::string fallback = kafka::default_of(row, config, stream);
     out.begin_object()
         .field("name", row.name)
         .field("value", own ? std::string(*own) : fallback)
