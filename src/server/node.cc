@@ -41,6 +41,11 @@ broker::RetentionPolicy retention_of(const broker::StreamRecord& record, const k
   return kafka::retention_of(record, amqp::retention_of(record).value_or(kafka::default_retention(config)));
 }
 
+std::optional<broker::CompactionPolicy> compaction_of(const broker::StreamRecord& record, const kafka::Config& config) {
+  const bool is_amqp = amqp::retention_of(record).has_value();
+  return kafka::compaction_of(record, config, is_amqp, retention_of(record, config));
+}
+
 base::Gauge& failed_gauge(base::Registry& registry, base::CellId cell) {
   return registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
                         fmt::format("cell=\"{}\"", cell.value));
@@ -126,6 +131,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
           .keep_files = config_.storage.wal_keep_files,
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
+          .compact_bytes_max = compact_memory_bytes_of(config_, shares) / dir_->cells(),
           .durability =
               config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
@@ -141,7 +147,8 @@ base::Result<> Node::open_cells() {
         .cell = cell_options(id, space),
         .groups = group_config_of(config_),
         .new_id = base::Uuid::random,
-        .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); }};
+        .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); },
+        .compaction = [&shared](const broker::StreamRecord& record) { return compaction_of(record, shared.config()); }};
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {
