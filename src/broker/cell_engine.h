@@ -41,6 +41,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     // What a stream keeps; asked every few seconds, so that a changed setting acts. Empty: everything.
     std::function<RetentionPolicy(const StreamRecord&)> retention = {};
     CompactionPolicyOf compaction = {};  // likewise; empty: nothing is compacted
+    base::Duration compaction_interval = kCompactionInterval;
   };
   CellEngine(Broker& broker, Options options);
   ~CellEngine() override;

@@ -13,7 +13,6 @@ namespace {
 using storage::Compactor;
 using storage::Partition;
 
-constexpr auto kLookInterval = std::chrono::seconds(5);  // acts within this of being due, if nothing is before it
 constexpr auto kRetryAfter = std::chrono::seconds(30);
 constexpr size_t kPartitionsPerTurn = 256;
 constexpr uint64_t kSegmentBytesMin = 8 * base::limits::kMiB;  // smaller ones only where there is no more
@@ -35,8 +34,13 @@ CompactionSchedule::Metrics::Metrics(base::Registry& registry, base::CellId cell
       removed_records(registry.counter("polylog_compaction_removed_records_total", "Records that compaction removed",
                                        label_of(cell))) {}
 
-CompactionSchedule::CompactionSchedule(Broker& broker, storage::Cell& cell, CompactionPolicyOf policy)
-    : broker_(broker), cell_(cell), policy_(std::move(policy)), metrics_(broker.metrics(), cell.id()) {}
+CompactionSchedule::CompactionSchedule(Broker& broker, storage::Cell& cell, CompactionPolicyOf policy,
+                                       base::Duration interval)
+    : broker_(broker),
+      cell_(cell),
+      policy_(std::move(policy)),
+      interval_(interval),
+      metrics_(broker.metrics(), cell.id()) {}
 
 void CompactionSchedule::start() {
   std::erase_if(states_, [this](const auto& entry) { return cell_.find(entry.first) == nullptr; });
@@ -44,7 +48,7 @@ void CompactionSchedule::start() {
 }
 
 void CompactionSchedule::arm() {
-  broker_.loop().call_at(broker_.loop().now() + kLookInterval, [this] {
+  broker_.loop().call_at(broker_.loop().now() + interval_, [this] {
     if (!cell_.failed()) sweep(cell_.keys());
   });
 }

@@ -20,9 +20,11 @@ class Broker;
 
 using CompactionPolicyOf = std::function<std::optional<CompactionPolicy>(const StreamRecord&)>;
 
+inline constexpr base::Duration kCompactionInterval = std::chrono::seconds(5);  // between looks at all partitions
+
 class CompactionSchedule {
  public:
-  CompactionSchedule(Broker& broker, storage::Cell& cell, CompactionPolicyOf policy);
+  CompactionSchedule(Broker& broker, storage::Cell& cell, CompactionPolicyOf policy, base::Duration interval);
 
   // The cell is open: forgets partitions that are gone, and begins to look.
   void start();
@@ -58,6 +60,7 @@ class CompactionSchedule {
   Broker& broker_;
   storage::Cell& cell_;
   const CompactionPolicyOf policy_;
+  const base::Duration interval_;
   Metrics metrics_;
   std::map<base::PartitionKey, State> states_;
 };

@@ -38,7 +38,8 @@ broker::GroupConfig group_config_of(const Config& config) {
 
 // Who made the stream decides what it keeps by default; what was set for it as a topic goes before that.
 broker::RetentionPolicy retention_of(const broker::StreamRecord& record, const kafka::Config& config) {
-  return kafka::retention_of(record, amqp::retention_of(record).value_or(kafka::default_retention(config)));
+  if (const auto amqp = amqp::retention_of(record)) return kafka::retention_of(record, {.limits = *amqp});
+  return kafka::retention_of(record, kafka::default_retention(config));
 }
 
 std::optional<broker::CompactionPolicy> compaction_of(const broker::StreamRecord& record, const kafka::Config& config) {

@@ -202,19 +202,20 @@ std::optional<Number> limit_in(std::string_view value) {
 
 }  // namespace
 
-broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise) {
-  if (const auto policy = own_value(topic, "cleanup.policy"); policy && !has_word(*policy, "delete")) return {};
-  broker::RetentionPolicy retention = otherwise;
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const RetentionDefaults& otherwise) {
+  const auto policy = own_value(topic, "cleanup.policy");
+  if (policy ? !has_word(*policy, "delete") : !otherwise.deletes) return {};
+  broker::RetentionPolicy retention = otherwise.limits;
   if (const auto ms = own_value(topic, "retention.ms")) retention.age_ms_max = limit_in<int64_t>(*ms);
   if (const auto bytes = own_value(topic, "retention.bytes")) retention.bytes_max = limit_in<uint64_t>(*bytes);
   return retention;
 }
 
-broker::RetentionPolicy default_retention(const Config& config) {
+RetentionDefaults default_retention(const Config& config) {
   const auto value = [&](std::string_view name) { return default_of(*find_topic_config(name), config); };
-  if (!has_word(value("cleanup.policy"), "delete")) return {};
-  return {.age_ms_max = limit_in<int64_t>(value("retention.ms")),
-          .bytes_max = limit_in<uint64_t>(value("retention.bytes"))};
+  return {.limits = {.age_ms_max = limit_in<int64_t>(value("retention.ms")),
+                     .bytes_max = limit_in<uint64_t>(value("retention.bytes"))},
+          .deletes = has_word(value("cleanup.policy"), "delete")};
 }
 
 std::optional<broker::CompactionPolicy> compaction_of(const broker::StreamRecord& topic, const Config& config,
