@@ -93,15 +93,17 @@ bool CompactionSchedule::begin_if_due(const base::PartitionKey& key, std::vector
                            const Encoding* encoding = encodings.find(tag);
                            return encoding == nullptr ? nullptr : encoding->compact_format();
                          }},
-                        [this, key, left = std::move(left)](const base::Result<Compactor::Outcome>& outcome) mutable {
-                          done(key, outcome);
+                        [this, key, left = std::move(left),
+                         begun = broker_.loop().now()](const base::Result<Compactor::Outcome>& outcome) mutable {
+                          done(key, outcome, broker_.loop().now() - begun);
                           broker_.loop().call_at(broker_.loop().now(),
                                                  [this, left = std::move(left)]() mutable { sweep(std::move(left)); });
                         });
   return true;
 }
 
-void CompactionSchedule::done(const base::PartitionKey& key, const base::Result<Compactor::Outcome>& outcome) {
+void CompactionSchedule::done(const base::PartitionKey& key, const base::Result<Compactor::Outcome>& outcome,
+                              base::Duration took) {
   Partition* partition = cell_.find(key);
   if (partition == nullptr) return;  // dropped meanwhile
   partition->set_moves_to_segments(true);
@@ -120,6 +122,14 @@ void CompactionSchedule::done(const base::PartitionKey& key, const base::Result<
   metrics_.read_bytes.add(outcome->counts.bytes_read);
   metrics_.written_bytes.add(outcome->counts.bytes_written);
   metrics_.removed_records.add(outcome->counts.records_removed);
+  base::log_debug("storage", "compacted a partition",
+                  {{"cell", cell_.id().value},
+                   {"stream", key.stream.to_string()},
+                   {"partition", key.index},
+                   {"read_bytes", outcome->counts.bytes_read},
+                   {"written_bytes", outcome->counts.bytes_written},
+                   {"records_removed", outcome->counts.records_removed},
+                   {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(took).count()}});
   log(key, state, {outcome->clean, outcome->deletes_until.value_or(base::WallTime{-1})});
 }
 

@@ -54,7 +54,8 @@ class CompactionSchedule {
   void arm();
   void sweep(std::vector<base::PartitionKey> left);
   bool begin_if_due(const base::PartitionKey& key, std::vector<base::PartitionKey>& left);
-  void done(const base::PartitionKey& key, const base::Result<storage::Compactor::Outcome>& outcome);
+  void done(const base::PartitionKey& key, const base::Result<storage::Compactor::Outcome>& outcome,
+            base::Duration took);
   void log(const base::PartitionKey& key, State& state, const CompactedTo& to);
 
   Broker& broker_;

@@ -40,12 +40,13 @@ struct Compactor::Pass {
   Pass(Plan wanted, Done when_done, const Options& options)
       : plan(std::move(wanted)),
         done(std::move(when_done)),
-        keys_max(KeyOffsets::keys_max_of(options.key_bytes_max)),
-        keys(options.key_bytes_max, static_cast<size_t>((plan.end - plan.dirty).value), options.secret) {}
+        key_bytes_max(options.key_bytes_max),
+        secret(options.secret) {}
 
   Plan plan;
   const Done done;
-  const size_t keys_max;
+  const size_t key_bytes_max;
+  const base::SipKey secret;
   // core
   bool mapping = true;
   Offset next;  // what is read next
@@ -57,7 +58,7 @@ struct Compactor::Pass {
   std::optional<Group> group;
   std::unordered_set<int64_t> last_of_writers;  // base offsets
   // steps
-  KeyOffsets keys;
+  std::optional<KeyOffsets> keys;  // made and let go on the worker: it may be large
   bool full = false;
   SegmentReader reader;
   std::unique_ptr<SegmentWriter> writer;
@@ -65,7 +66,9 @@ struct Compactor::Pass {
   Outcome outcome;
 
   // More keys than ever fit: it is left as it is, always. Its count never changes, so every pass finds the same.
-  bool is_opaque(const BatchRef& ref) const { return ref.count > keys_max || plan.format_of(ref.encoding) == nullptr; }
+  bool is_opaque(const BatchRef& ref) const {
+    return ref.count > KeyOffsets::keys_max_of(key_bytes_max) || plan.format_of(ref.encoding) == nullptr;
+  }
   base::Result<> map(Step& step);
   base::Result<> rewrite(Step& step);
   base::Result<> rewrite(const StoredBatch& batch);
@@ -77,11 +80,12 @@ struct Compactor::Pass {
 // --- on the worker
 
 base::Result<> Compactor::Pass::map(Step& step) {
+  if (!keys) keys.emplace(key_bytes_max, static_cast<size_t>((plan.end - plan.dirty).value), secret);
   TRY(step.read(reader));
   for (const StoredBatch& batch : step.batches) {
     if (is_opaque(batch.ref)) continue;
     plan.format_of(batch.ref.encoding)->each_key(batch.bytes.view(), [&](Offset offset, base::View key) {
-      if (!full) full = !keys.put(key, offset);
+      if (!full) full = !keys->put(key, offset);
     });
     if (!full) continue;
     // What was put of this batch may stay: it is what stands there.
@@ -104,7 +108,7 @@ base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
       plan.format_of(batch.ref.encoding)
           ->rewrite(bytes, {.is_latest =
                                 [this](Offset offset, base::View key) {
-                                  const auto last = keys.find(key);
+                                  const auto last = keys ? keys->find(key) : std::nullopt;
                                   return !last || offset >= *last;
                                 },
                             .now = plan.now,
@@ -298,7 +302,12 @@ void Compactor::finish_group(SegmentWriter::Finished finished) {
 // What was not published is removed on the worker: that may take its time.
 void Compactor::end_pass(base::Result<Outcome> outcome) {
   const auto pass = std::exchange(pass_, nullptr);
-  worker_->submit([pass] { pass->writer.reset(); }, [] {});
+  worker_->submit(
+      [pass] {
+        pass->writer.reset();
+        pass->keys.reset();
+      },
+      [] {});
   if (!stopped_) pass->done(std::move(outcome));
 }
 
