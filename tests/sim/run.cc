@@ -273,14 +273,15 @@ class Run {
 
   // None is under way, and what they logged is durable.
   void settle_compactions() {
-    const auto busy = [&] {
-      for (size_t i = 0; i < kCells; ++i)
-        if (world_.node()->engine(i).cell().compactor().busy()) return true;
-      return false;
+    const auto settled = [&] {
+      for (size_t i = 0; i < kCells; ++i) {
+        storage::Cell& cell = world_.node()->engine(i).cell();
+        if (cell.failed()) continue;
+        if (cell.compactor().busy() || cell.committed_lsn() != cell.appended_lsn()) return false;
+      }
+      return true;
     };
-    do {
-      world_.loops().run_for(milliseconds(10));
-    } while (busy());
+    while (!settled()) world_.loops().run_for(milliseconds(1));
   }
 
   // State rebuilt from checkpoint and WAL equals the live state.
