@@ -45,7 +45,8 @@ CellEngine::CellEngine(Broker& broker, Options options)
       metrics_(broker.metrics(), cell_.id()),
       group_defaults_(options.groups),
       groups_(*this, *this, options.groups, std::move(options.new_id)),
-      retention_(std::move(options.retention)) {
+      retention_(std::move(options.retention)),
+      compaction_(broker, cell_, std::move(options.compaction), options.compaction_interval) {
   metrics_.undurable_limit.set(static_cast<int64_t>(cell_.options().undurable_bytes_max));
 }
 
@@ -67,6 +68,7 @@ base::Result<storage::RecoveryReport> CellEngine::open() {
   groups_.start(broker_.loop().now(), broker_.loop().wall_now());
   arm_groups();
   if (retention_) arm_retention();
+  compaction_.start();
   return report;
 }
 

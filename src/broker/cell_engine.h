@@ -13,6 +13,7 @@
 
 #include "broker/actions.h"
 #include "broker/broker.h"
+#include "broker/compaction_schedule.h"
 #include "broker/delivery/queue.h"
 #include "broker/groups/config.h"
 #include "broker/groups/group_table.h"
@@ -39,6 +40,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     std::function<base::Uuid()> new_id;
     // What a stream keeps; asked every few seconds, so that a changed setting acts. Empty: everything.
     std::function<RetentionPolicy(const StreamRecord&)> retention = {};
+    CompactionPolicyOf compaction = {};  // likewise; empty: nothing is compacted
+    base::Duration compaction_interval = kCompactionInterval;
   };
   CellEngine(Broker& broker, Options options);
   ~CellEngine() override;
@@ -160,6 +163,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::vector<base::PartitionKey> to_pump_;
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   std::function<RetentionPolicy(const StreamRecord&)> retention_;
+  CompactionSchedule compaction_;
   Watches watches_;
   std::deque<Gated> gated_;  // ascending
   // What producers had sent before they were told to stop, in order. Bounded by the cores' IngressBudgets.

@@ -10,11 +10,11 @@ namespace {
 constexpr auto kRetentionInterval = std::chrono::seconds(5);  // acts within this of being due
 constexpr size_t kRetentionPartitionsPerTurn = 256;
 
-constexpr char kQueueName = 'q', kGroupName = 'g';  // first byte of a checkpoint object's name
+constexpr char kQueueName = 'q', kGroupName = 'g', kCompactedName = 'c';  // first byte of a checkpoint object's name
 
-std::string name_of_queue(const base::PartitionKey& key) {
+std::string name_of(char kind, const base::PartitionKey& key) {
   base::Writer name;
-  name.u8(kQueueName);
+  name.u8(static_cast<uint8_t>(kind));
   storage::write_key(name, key);
   return std::string(base::as_text(name.view()));
 }
@@ -46,6 +46,7 @@ void CellEngine::drop_partition(const base::PartitionKey& key) {
     if (partition == nullptr || !partition->memory_only()) cell_.log(kQueueDroppedMutation, payload.view());
     queues_.erase(queue);
   }
+  compaction_.drop(key);
   cell_.drop(key);
   arm_turn_end();
 }
@@ -140,6 +141,7 @@ base::Result<> CellEngine::replay(const storage::Mutation& mutation, base::Lsn l
   if (mutation.version != 1)
     return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
   if (mutation.type == kGroupMutation) return groups_.apply(mutation.payload, lsn);
+  if (mutation.type == kCompactedMutation) return compaction_.replay(mutation.payload, lsn);
   if (mutation.type == kQueueDroppedMutation) {
     base::Reader in(mutation.payload);
     queues_.erase(storage::read_key(in));
@@ -163,6 +165,7 @@ base::Result<> CellEngine::replay(const storage::Mutation& mutation, base::Lsn l
 base::Result<> CellEngine::restore(const storage::CheckpointObject& object) {
   if (object.version != 1) return base::fail(base::ErrorCode::kCorrupt, "a checkpoint of a newer version of polylog");
   if (object.type == kGroupObject) return groups_.restore(object.payload, object.stamp);
+  if (object.type == kCompactedObject) return compaction_.restore(object.payload, object.stamp);
   base::Reader in(object.payload);
   const base::PartitionKey key = storage::read_key(in);
   if (object.type != kSubscriptionObject || !queue_for(key).subscription().load(in, object.stamp))
@@ -172,8 +175,9 @@ base::Result<> CellEngine::restore(const storage::CheckpointObject& object) {
 
 std::vector<std::string> CellEngine::object_names() const {
   std::vector<std::string> names;
-  for (const auto& [key, queue] : queues_) names.push_back(name_of_queue(key));
+  for (const auto& [key, queue] : queues_) names.push_back(name_of(kQueueName, key));
   for (const std::string& group : groups_.names()) names.push_back(kGroupName + group);
+  for (const base::PartitionKey& key : compaction_.saved()) names.push_back(name_of(kCompactedName, key));
   return names;
 }
 
@@ -189,6 +193,12 @@ bool CellEngine::snapshot(const std::string& name, base::Writer& payload, storag
   }
   base::Reader in(base::as_view(rest));
   const base::PartitionKey key = storage::read_key(in);
+  if (name[0] == kCompactedName) {
+    const auto stamp = compaction_.save(key, payload);
+    object.type = kCompactedObject;
+    object.stamp = stamp.value_or(base::Lsn{});
+    return stamp.has_value();
+  }
   const auto queue = queues_.find(key);
   if (queue == queues_.end()) return false;
   const Subscription& subscription = queue->second->subscription();

@@ -16,6 +16,10 @@
 #include "base/time.h"
 #include "broker/message.h"
 
+namespace polylog::storage {
+class CompactFormat;
+}
+
 namespace polylog::broker {
 
 class Encoding {
@@ -37,6 +41,9 @@ class Encoding {
     base::WallTime max_ts;
   };
   virtual Built from_hub(std::span<const HubMessage> messages, base::WallTime now) const = 0;
+
+  // For compaction (storage/compact_format.h). Null: its records have no keys.
+  virtual const storage::CompactFormat* compact_format() const { return nullptr; }
 };
 
 class EncodingRegistry {

@@ -29,6 +29,12 @@ const char* name_of(const GroupMutation& mutation) {
   return kNames[mutation.index()];
 }
 
+base::Result<std::string> compacted(base::View payload) {
+  TRY_ASSIGN(const CompactedMutation m, decode_compacted(payload));
+  return fmt::format("compacted {} to {} deletes until {}", text_of(m.partition), m.to.clean_end.value,
+                     m.to.deletes_until.ms);
+}
+
 base::Result<std::string> queue_dropped(base::View payload) {
   base::Reader in(payload);
   const base::PartitionKey key = storage::read_key(in);
@@ -61,6 +67,7 @@ base::Result<std::string> inspect_mutation(const storage::Mutation& mutation) {
     return fmt::format("group '{}' {}", group_of(group), name_of(group));
   }
   if (mutation.type == kQueueDroppedMutation) return queue_dropped(mutation.payload);
+  if (mutation.type == kCompactedMutation) return compacted(mutation.payload);
   if (mutation.type != kDeliveredMutation && mutation.type != kSettledMutation)
     return base::fail(base::ErrorCode::kCorrupt, fmt::format("unknown mutation type {}: written by a newer version",
                                                              static_cast<int>(mutation.type)));
@@ -77,6 +84,7 @@ base::Result<std::string> inspect_object(const storage::CheckpointObject& object
     return fmt::format("group '{}' generation {} members {} cursors {}", group.name, group.roster.generation,
                        group.roster.members.size(), group.cursors.size());
   }
+  if (object.type == kCompactedObject) return compacted(object.payload);
   base::Reader in(object.payload);
   const base::PartitionKey key = storage::read_key(in);
   Subscription subscription;

@@ -36,6 +36,12 @@ MemoryShares shares_of(uint64_t memory_bytes_max) {
   };
 }
 
+uint64_t compact_memory_bytes_of(const Config& config, const MemoryShares& shares) {
+  constexpr uint64_t kAutoMax = 128 * base::limits::kMiB;
+  return config.storage.compact_memory_bytes != 0 ? config.storage.compact_memory_bytes
+                                                  : std::min(shares.state_bytes / 4, kAutoMax);
+}
+
 uint64_t memory_bytes_max_of(const Config& config, uint64_t machine_bytes) {
   return std::max(config.memory_bytes_max != 0 ? config.memory_bytes_max : machine_bytes / 4, kMemoryBytesMin);
 }

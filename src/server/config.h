@@ -51,6 +51,7 @@ struct Config {
     uint32_t wal_keep_files = 4;
     uint64_t burst_bytes = 2 * base::limits::kGiB;  // of one cell; less on a small file system
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;  // of one cell
+    uint64_t compact_memory_bytes = 0;                          // auto: compact_memory_bytes_of() resolves it
   } storage = {};
 
   struct Kafka {
@@ -89,6 +90,9 @@ struct MemoryShares {
   uint64_t state_bytes;    // partitions, queues, groups, sessions
 };
 MemoryShares shares_of(uint64_t memory_bytes_max);
+
+// The setting, or, where it is auto, a quarter of what state may take, at most 128 MiB.
+uint64_t compact_memory_bytes_of(const Config& config, const MemoryShares& shares);
 
 // The setting, or a quarter of `machine_bytes` where it is auto; never below kMemoryBytesMin.
 uint64_t memory_bytes_max_of(const Config& config, uint64_t machine_bytes);

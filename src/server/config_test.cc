@@ -221,5 +221,12 @@ TEST_CASE("memory: a quarter of the machine by default, divided into its shares"
   CHECK(shares.state_bytes == 50 * kMiB);
 }
 
+TEST_CASE("memory: compaction takes a part of the state's share, or what is set for it") {
+  using base::limits::kMiB;
+  CHECK(compact_memory_bytes_of({}, shares_of(400 * kMiB)) == 50 * kMiB / 4);
+  CHECK(compact_memory_bytes_of({}, shares_of(65'536 * kMiB)) == 128 * kMiB);
+  CHECK(compact_memory_bytes_of({.storage = {.compact_memory_bytes = 7 * kMiB}}, shares_of(400 * kMiB)) == 7 * kMiB);
+}
+
 }  // namespace
 }  // namespace polylog::server

@@ -39,7 +39,13 @@ broker::GroupConfig group_config_of(const Config& config) {
 
 // Who made the stream decides what it keeps by default; what was set for it as a topic goes before that.
 broker::RetentionPolicy retention_of(const broker::StreamRecord& record, const kafka::Config& config) {
-  return kafka::retention_of(record, amqp::retention_of(record).value_or(kafka::default_retention(config)));
+  if (const auto amqp = amqp::retention_of(record)) return kafka::retention_of(record, {.limits = *amqp});
+  return kafka::retention_of(record, kafka::default_retention(config));
+}
+
+std::optional<broker::CompactionPolicy> compaction_of(const broker::StreamRecord& record, const kafka::Config& config) {
+  const bool is_amqp = amqp::retention_of(record).has_value();
+  return kafka::compaction_of(record, config, is_amqp, retention_of(record, config));
 }
 
 size_t connections_max_of(Protocol protocol) {
@@ -132,6 +138,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .keep_files = config_.storage.wal_keep_files,
           .burst_bytes = std::min(config_.storage.burst_bytes, space.total_bytes / kDiskShareOfBursts / dir_->cells()),
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
+          .compact_bytes_max = compact_memory_bytes_of(config_, shares) / dir_->cells(),
           .durability =
               config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
@@ -147,7 +154,8 @@ base::Result<> Node::open_cells() {
         .cell = cell_options(id, space),
         .groups = group_config_of(config_),
         .new_id = base::Uuid::random,
-        .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); }};
+        .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); },
+        .compaction = [&shared](const broker::StreamRecord& record) { return compaction_of(record, shared.config()); }};
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {

@@ -48,6 +48,8 @@ constexpr Setting kSettings[] = {
      "log files of a cell that may wait to be moved while more is written fast; less on a small file system"},
     {"storage.pack_bytes_per_second", Number64([](Config& c) -> auto& { return c.storage.pack_bytes_per_second; }), {1 * kMiB, 64 * kGiB},
      "how fast a cell moves old data at most, unless it falls far behind"},
+    {"storage.compact_memory_bytes", Number64([](Config& c) -> auto& { return c.storage.compact_memory_bytes; }), {1 * kMiB, 64 * kGiB, true},
+     "memory for the keys that compaction knows at a time, of all cells together; 0: part of memory_bytes_max, 128MiB at most"},
 
     {"kafka.auto_create_topics", Flag([](Config& c) -> auto& { return c.kafka.auto_create_topics; }), {},
      "create a topic that a client asks for, unless the request forbids it"},

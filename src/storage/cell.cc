@@ -38,6 +38,14 @@ Cell::Cell(Options options, Engine& engine)
                .burst_bytes = options_.burst_bytes,
                .bytes_per_second = options_.pack_bytes_per_second},
               files_, extents_, *this),
+      compactor_({.loop = options_.loop,
+                  .disk = options_.disk,
+                  .directory = options_.directory,
+                  .cell = options_.id,
+                  .bytes_per_second = options_.pack_bytes_per_second,
+                  .key_bytes_max = options_.compact_bytes_max,
+                  .secret = options_.nonce.bytes},
+                 extents_, *this),
       checkpoint_worker_(options_.loop.make_worker("checkpoint")) {}
 
 Cell::~Cell() = default;
@@ -328,6 +336,7 @@ void Cell::commit(Lsn lsn) {
 void Cell::on_failed(const base::Error& error) {
   if (std::exchange(failed_, true)) return;
   packer_.stop();
+  compactor_.stop();
   base::log_error("storage",
                   fmt::format("cell {} stopped: {}. It refuses writes from now on; restart polylog once the "
                               "disk is sound",

@@ -21,6 +21,7 @@
 #include "storage/cell_clock.h"
 #include "storage/checkpoint.h"
 #include "storage/cold_reads.h"
+#include "storage/compactor.h"
 #include "storage/extents.h"
 #include "storage/packer.h"
 #include "storage/partition.h"
@@ -49,7 +50,7 @@ class Engine {
 };
 
 // Defined in cell.cc (staging, committing, reading), cell_open.cc and cell_checkpoint.cc.
-class Cell final : private PackerHost {
+class Cell final : private PackerHost, private CompactHost {
  public:
   struct Options {
     io::Loop& loop;
@@ -68,6 +69,7 @@ class Cell final : private PackerHost {
     uint64_t keep_files = 4;  // WAL files: what is older moves to segments, and is emptied when half dead
     uint64_t burst_bytes = 0;  // of WAL files that may wait to be moved while more is written fast
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
+    size_t compact_bytes_max = 16 * base::limits::kMiB;  // memory for the keys of one compaction
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
     base::Histogram* sync_time = nullptr;                                 // Wal::Options::sync_time
@@ -143,6 +145,7 @@ class Cell final : private PackerHost {
   void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
   bool checkpointing() const { return round_ != nullptr; }
   const Packer::Counts& packed() const { return packer_.counts(); }
+  Compactor& compactor() { return compactor_; }
   const Extents& extents() const { return extents_; }
   const Wal& wal() const { return *wal_; }
   base::Result<io::Disk::Space> disk_space() const { return options_.disk.space(options_.directory); }
@@ -187,14 +190,14 @@ class Cell final : private PackerHost {
   base::Result<> check_recovered(const RecoveryReport& report) const;
   base::Result<> check_extents(const Partition& partition) const;
   std::shared_ptr<io::File> file_of(uint64_t file_seq) const;
-  std::shared_ptr<BatchLoad> make_load(const Partition& partition, std::vector<StoredBatch> batches) const;
-  SegmentReader::Source source_of(const SegmentRef& segment) const {
+  std::shared_ptr<BatchLoad> make_load(const Partition& partition, std::vector<StoredBatch> batches) const override;
+  SegmentReader::Source source_of(const SegmentRef& segment) const override {
     return {segment, extents_.segment(segment.extent)};
   }
   void count_live(const std::vector<Piece>& pieces, int sign);
   template <typename Change>
   void free_by(Partition& partition, Change change);
-  // PackerHost
+  // PackerHost and CompactHost
   std::vector<base::PartitionKey> partition_keys() const override;
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
   void log_segment(Partition& partition, const SegmentRef& segment) override;
@@ -249,6 +252,7 @@ class Cell final : private PackerHost {
   base::MonoTime next_checkpoint_;  // not before, after one that failed
   std::unique_ptr<Round> round_;
   Packer packer_;
+  Compactor compactor_;
   std::unique_ptr<io::Worker> checkpoint_worker_;
 };
 

@@ -67,6 +67,7 @@ struct CellKit {
             .keep_files = keep_files,
             .burst_bytes = burst_bytes,
             .pack_bytes_per_second = pack_bytes_per_second,
+            .compact_bytes_max = compact_bytes_max,
             .durability = durability};
   }
   base::Result<RecoveryReport> try_open() {
@@ -140,6 +141,7 @@ struct CellKit {
   uint64_t keep_files = 4;
   uint64_t burst_bytes = 0;
   uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
+  size_t compact_bytes_max = 1 * base::limits::kMiB;
   size_t undurable_bytes_max = 64 * base::limits::kMiB;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;

@@ -320,7 +320,11 @@ void Packer::finish_segment(SegmentWriter::Finished finished) {
   extents_.add_segment(finished.ref.extent, std::move(finished.file));
   if (stopped_) return;
   Partition* partition = host_.find(copy->items.front().partition);
-  if (partition != nullptr && partition->start() < finished.ref.end_offset) {
+  // What was compacted meanwhile lies in a segment already.
+  const auto is_behind_segments = [&] {
+    return partition->segments().empty() || partition->segments().back().end_offset <= finished.ref.base_offset;
+  };
+  if (partition != nullptr && partition->start() < finished.ref.end_offset && is_behind_segments()) {
     host_.log_segment(*partition, finished.ref);
     ++counts_.segments;
     counts_.segment_bytes += finished.ref.data_bytes;

@@ -63,6 +63,13 @@ std::vector<KnownWriter> WriterTable::all() const {
   return all;
 }
 
+std::vector<base::Offset> WriterTable::last_batches() const {
+  std::vector<base::Offset> bases;
+  bases.reserve(writers_.size());
+  for (const auto& [id, state] : writers_) bases.push_back(state.batches[state.count - 1].base_offset);
+  return bases;
+}
+
 // count u32 | {id i64, epoch u16, last_append i64, batches u8, {first u32, last u32, base_offset i64}...}...
 void WriterTable::save(base::Writer& out) const {
   std::vector<int64_t> ids;

@@ -39,7 +39,8 @@ class WriterTable {
 
   void expire(base::WallTime idle_since);
   size_t size() const { return writers_.size(); }
-  std::vector<KnownWriter> all() const;  // ascending by id
+  std::vector<KnownWriter> all() const;            // ascending by id
+  std::vector<base::Offset> last_batches() const;  // where each writer's last batch begins; in no order
 
   void save(base::Writer& out) const;  // sorted by id: equal tables give equal bytes
   bool load(base::Reader& in);

@@ -24,6 +24,7 @@ enum class Bug {
   kFlipByte,         // a read gives a wrong byte
   kUnloggedChange,   // live state changes without a mutation
   kForgetCatalog,    // a deleted stream is told to exist no more and is not deleted
+  kDropLatest,       // compaction loses the last record of a key
   kReuseGeneration,  // a group's members are told a generation that was used before
 };
 
@@ -35,9 +36,9 @@ struct BugRow {
 
 inline constexpr std::array kBugs = {
     BugRow{Bug::kSyncIgnored, "sync_ignored",
-           "acked_record read_record cursor catalog settled redelivered writer generation start"},
+           "acked_record read_record last_of_key cursor catalog settled redelivered writer generation start"},
     BugRow{Bug::kAckBeforeCommit, "ack_before_commit",
-           "acked_record read_record cursor settled redelivered writer generation"},
+           "acked_record read_record last_of_key cursor settled redelivered writer generation"},
     BugRow{Bug::kDirtyRead, "dirty_read", "read_record"},
     BugRow{Bug::kForgetWriters, "forget_writers", "duplicate"},
     BugRow{Bug::kForgetDelivered, "forget_delivered", "redelivered"},
@@ -45,11 +46,12 @@ inline constexpr std::array kBugs = {
     BugRow{Bug::kSwallowDelivery, "swallow_delivery", "at_least_once"},
     BugRow{Bug::kSwapDeliveries, "swap_deliveries", "fifo"},
     BugRow{Bug::kRepeatCommit, "repeat_commit", "cursor"},
-    BugRow{Bug::kShiftOffset, "shift_offset", "acked_record duplicate"},
+    BugRow{Bug::kShiftOffset, "shift_offset", "acked_record duplicate last_of_key"},
     BugRow{Bug::kMisplace, "misplace", "bytes"},
     BugRow{Bug::kFlipByte, "flip_byte", "bytes"},
     BugRow{Bug::kUnloggedChange, "unlogged_change", "rebuilt_state"},
     BugRow{Bug::kForgetCatalog, "forget_catalog", "catalog"},
+    BugRow{Bug::kDropLatest, "drop_latest", "last_of_key"},
     BugRow{Bug::kReuseGeneration, "reuse_generation", "generation"},
 };
 

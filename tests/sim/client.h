@@ -27,6 +27,7 @@ struct Scene {
   io::Random& random;
   std::vector<Target> streams, queues;  // that exist for the whole run
   std::vector<Target> passing;          // that come and go
+  std::vector<Target> keyed;            // partitions of the compacted stream
   bool calm = false;
   bool reads_may_fail = false;
   uint64_t requests = 0, answers = 0, overtakings = 0, tampered = 0;

@@ -3,6 +3,7 @@
 //
 //   acked_record    an acked record lies at its acked offset, after any recovery
 //   read_record     what a reader saw is there, at the same offset, after any recovery
+//   last_of_key     of a compacted stream, the last record of every key is there (keyed.h)
 //   bytes           every record reads back as it was sent, its offset patched in rightly
 //   dense           offsets of a log are contiguous; nothing below its start but what was trimmed
 //   duplicate       no operation has two places, retried or not

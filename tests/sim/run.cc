@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "tests/sim/cast.h"
+#include "tests/sim/keyed.h"
 #include "tests/sim/scanner.h"
 
 namespace polylog::sim {
@@ -51,6 +52,8 @@ class Run {
       add(make_reader(scene_, core, id++));
       if (readers_only) continue;
       add(make_numbered_producer(scene_, core, id++, scene_.streams[core]));
+      add(make_keyed_writer(scene_, core, id++, keyed_));
+      add(make_keyed_reader(scene_, core, id++, keyed_));
       add(make_committer(scene_, core, id++));
       for (int i = 0; i < 2; ++i) add(make_member(scene_, core, id++));
       for (size_t i = 0; i < 2; ++i) add(make_consumer(scene_, core, id++, scene_.queues[i], false));
@@ -75,6 +78,7 @@ class Run {
       for (uint32_t i = 0; i < partitions; ++i) into.push_back({record->key(i), record->partitions[i]});
     };
     declare("wide", broker::StreamKind::kStream, 3, scene_.streams);
+    declare(kKeyedStream, broker::StreamKind::kStream, 2, scene_.keyed);
     declare("narrow", broker::StreamKind::kStream, 1, scene_.streams);
     for (const char* name : {"first", "second", "lossy"}) declare(name, broker::StreamKind::kQueue, 1, scene_.queues);
     if (!setup.keep_group(kSharedGroup)) model_.violation("available", "a cursor cannot be committed on a sound disk");
@@ -267,6 +271,19 @@ class Run {
     return empty;
   }
 
+  // None is under way, and what they logged is durable.
+  void settle_compactions() {
+    const auto settled = [&] {
+      for (size_t i = 0; i < kCells; ++i) {
+        storage::Cell& cell = world_.node()->engine(i).cell();
+        if (cell.failed()) continue;
+        if (cell.compactor().busy() || cell.committed_lsn() != cell.appended_lsn()) return false;
+      }
+      return true;
+    };
+    while (!settled()) world_.loops().run_for(milliseconds(1));
+  }
+
   // State rebuilt from checkpoint and WAL equals the live state.
   void compare_rebuilt() {
     if (world_.node()->any_cell_failed()) return;
@@ -281,6 +298,7 @@ class Run {
         p.writers().note({.id = 99, .epoch = 0, .first_sequence = 0, .last_sequence = 0}, base::Offset(0), {1});
       });
     }
+    settle_compactions();
     const auto live = world_.node()->saved_state();
     world_.crash();
     model_.crashed();
@@ -423,6 +441,7 @@ class Run {
                      {"answers", scene_.answers},
                      {"checks", model_.checks()},
                      {"full scans", scans_},
+                     {"scans of compacted partitions", keyed_->scans()},
                      {"state comparisons", comparisons_},
                      {"redeliveries", scene_.redeliveries},
                      {"retried appends answered", scene_.repeats},
@@ -437,6 +456,7 @@ class Run {
   World world_;
   Model model_;
   Scene scene_;
+  const std::shared_ptr<KeyedModel> keyed_ = std::make_shared<KeyedModel>(model_);
   std::vector<std::unique_ptr<Client>> clients_;
   CatalogClient* declarer_ = nullptr;
   std::string queue_text_;

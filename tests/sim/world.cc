@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "tests/sim/keyed.h"
 
 namespace polylog::sim {
 namespace {
@@ -32,6 +33,7 @@ base::Uuid Node::new_id() {
 
 base::Result<> Node::start() {
   encodings_.add(kEncodingTag, std::make_unique<SimEncoding>(bug_ == Bug::kMisplace));
+  encodings_.add(kKeyedEncodingTag, std::make_unique<KeyedEncoding>(bug_ == Bug::kDropLatest));
   for (size_t i = 0; i < kCores; ++i) registries_.push_back(std::make_unique<base::Registry>());
   for (size_t i = 0; i < kCells; ++i) core_of_cell_.emplace_back(static_cast<uint16_t>(i % kCores));
   broker_list_.resize(kCores);
@@ -66,7 +68,16 @@ base::Result<> Node::open_cell(size_t cell) {
                .checkpoint_mutation_bytes = 128 * 1024,
                .durability = early ? storage::Durability::kInterval : storage::Durability::kCommit},
       .groups = {},
-      .new_id = [this] { return new_id(); }};
+      .new_id = [this] { return new_id(); },
+      .compaction = [](const broker::StreamRecord& record) -> std::optional<broker::CompactionPolicy> {
+        if (record.name != kKeyedStream) return std::nullopt;
+        return broker::CompactionPolicy{.dirty_ratio_min = 0.2,
+                                        .delete_retention_ms = 2'000,
+                                        .active_age_ms_max = 20,
+                                        .active_bytes_max = 64 * 1024};
+      },
+      .compaction_interval = std::chrono::milliseconds(50)};
+  options.cell.compact_bytes_max = 24 * 8 * 4;  // a few keys: most passes come to an end before the dirty part does
   options.groups.session_timeout_ms_min = 500;
   options.groups.initial_rebalance_delay_ms = 50;
   options.groups.expiry_check_interval_ms = 5'000;

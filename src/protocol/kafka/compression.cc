@@ -15,7 +15,6 @@ namespace polylog::kafka {
 namespace {
 
 constexpr size_t kGrowBytesMin = 4096;
-constexpr std::array<uint8_t, 8> kXerialMagic{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 constexpr size_t kXerialVersionsBytes = 8;
 
 constexpr size_t kPieceBytes = 256 * base::limits::kKiB;
@@ -167,10 +166,8 @@ UnpackStatus append_raw_snappy(base::View packed, std::vector<uint8_t>& out, siz
 // Calls `each(raw block)` until it does not return kOk.
 template <typename Each>
 UnpackStatus for_each_snappy_block(base::View packed, Each each) {
-  const bool framed =
-      packed.size() >= kXerialMagic.size() && std::equal(kXerialMagic.begin(), kXerialMagic.end(), packed.begin());
-  if (!framed) return each(packed);
-  base::Reader in(packed.subspan(kXerialMagic.size()));
+  if (!is_framed_snappy(packed)) return each(packed);
+  base::Reader in(packed.subspan(kSnappyFrameMagic.size()));
   in.skip(kXerialVersionsBytes);
   while (in.ok() && !in.at_end()) {
     const base::View block = in.bytes(in.u32be());
@@ -220,6 +217,11 @@ UnpackStatus pour(Unpacker unpacker, base::View packed, size_t out_bytes_max, co
 }
 
 }  // namespace
+
+bool is_framed_snappy(base::View packed) {
+  return packed.size() >= kSnappyFrameMagic.size() &&
+         base::equal(packed.first(kSnappyFrameMagic.size()), kSnappyFrameMagic);
+}
 
 UnpackStatus unpack(Compression compression, base::View packed, std::vector<uint8_t>& out, size_t out_bytes_max) {
   switch (compression) {

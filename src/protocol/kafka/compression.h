@@ -8,6 +8,7 @@
 // Not for: packing. Batches are stored as their producers packed them, and what polylog builds itself is not packed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -18,6 +19,10 @@
 namespace polylog::kafka {
 
 enum class Compression : uint8_t { kNone = 0, kGzip = 1, kSnappy = 2, kLz4 = 3, kZstd = 4 };
+
+// Of framed snappy.
+inline constexpr std::array<uint8_t, 8> kSnappyFrameMagic{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
+bool is_framed_snappy(base::View packed);
 
 enum class UnpackStatus : uint8_t { kOk, kCorrupt, kTooLarge, kStopped };
 

@@ -31,6 +31,7 @@
 #include "broker/actions.h"
 #include "broker/encoding.h"
 #include "broker/message.h"
+#include "protocol/kafka/batch_compaction.h"
 #include "protocol/kafka/record_batch.h"
 
 namespace polylog::kafka {
@@ -46,9 +47,11 @@ class RecordBatchEncoding final : public broker::Encoding {
   void place(base::MutView head, base::Offset base, base::Epoch epoch) const override;
   base::Result<> to_hub(base::View batch, base::Offset base, const Visit& visit) const override;
   Built from_hub(std::span<const broker::HubMessage> messages, base::WallTime now) const override;
+  const storage::CompactFormat* compact_format() const override { return &compaction_; }
 
  private:
   const size_t record_bytes_max_;
+  const RecordBatchCompaction compaction_;
 };
 
 // Builds record batches from hub messages: one batch for each run of consecutive offsets.

@@ -212,7 +212,8 @@ bool RecordWalker::next(RecordView& record) {
   const int32_t size = in_.varint32();
   if (size < static_cast<int32_t>(kRecordBytesMin - 1)) in_.set_failed();
   if (!in_.ok()) return false;
-  base::Reader body(in_.bytes(static_cast<size_t>(size)));
+  record.body = in_.bytes(static_cast<size_t>(size));
+  base::Reader body(record.body);
   body.i8();                                                                // attributes: none are defined
   const uint64_t timestamp_delta = static_cast<uint64_t>(body.varint64());  // unsigned: a hostile sum must not overflow
   const int64_t offset_delta = body.varint32();
@@ -251,8 +252,10 @@ void set_log_append_time(base::MutView batch, int64_t now_ms) {
   CHECK(batch.size() >= kRecordsAt, "a validated batch");
   batch[kAttributesAt + 1] |= BatchHeader::kLogAppendTimeBit;
   store_i64be(batch, kMaxTimestampAt, now_ms);
-  store_u32be(batch, kCrcAt, crc_of(batch));
+  set_crc(batch);
 }
+
+void set_crc(base::MutView batch) { store_u32be(batch, kCrcAt, crc_of(batch)); }
 
 void BatchBuilder::add(int64_t timestamp_ms, std::optional<base::View> key, std::optional<base::View> value,
                        std::span<const RecordHeader> headers) {

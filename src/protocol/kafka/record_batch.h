@@ -41,7 +41,11 @@ inline constexpr size_t kLeaderEpochAt = 12;
 inline constexpr size_t kMagicAt = 16;
 inline constexpr size_t kCrcAt = 17;
 inline constexpr size_t kAttributesAt = 21;  // where the crc begins to count
+inline constexpr size_t kLastOffsetDeltaAt = 23;
+inline constexpr size_t kBaseTimestampAt = 27;
 inline constexpr size_t kMaxTimestampAt = 35;
+inline constexpr size_t kProducerIdAt = 43;
+inline constexpr size_t kRecordCountAt = 57;
 inline constexpr size_t kRecordsAt = 61;
 inline constexpr size_t kLengthFieldEnd = kBatchLengthAt + 4;
 inline constexpr int8_t kMagic = 2;
@@ -52,6 +56,7 @@ struct BatchHeader {
   static constexpr int16_t kLogAppendTimeBit = 0x08;
   static constexpr int16_t kTransactionalBit = 0x10;
   static constexpr int16_t kControlBit = 0x20;
+  static constexpr int16_t kDeleteHorizonBit = 0x40;  // the base timestamp is a date: batch_compaction.h
 
   int64_t base_offset = 0;
   int32_t batch_length = 0;
@@ -75,6 +80,7 @@ struct BatchHeader {
   bool is_log_append_time() const { return (attributes & kLogAppendTimeBit) != 0; }
   bool is_transactional() const { return (attributes & kTransactionalBit) != 0; }
   bool is_control() const { return (attributes & kControlBit) != 0; }
+  bool has_delete_horizon() const { return (attributes & kDeleteHorizonBit) != 0; }
 };
 
 // Reads the header of the first batch in `bytes`. Checks magic, and that the whole batch is there; nothing else.
@@ -116,6 +122,7 @@ struct RecordView {
   std::optional<base::View> value;
   base::View headers;  // for HeaderWalker
   int32_t header_count = 0;
+  base::View body;  // all of the record behind its length
 };
 
 // The batch's records as they are stored, compressed or not. Nothing if the batch is shorter than it says.
@@ -163,6 +170,7 @@ void place_batch(base::MutView batch, int64_t base_offset, int32_t leader_epoch)
 
 // Makes every timestamp of the batch `now_ms`, and the crc right again.
 void set_log_append_time(base::MutView batch, int64_t now_ms);
+void set_crc(base::MutView batch);
 
 // --- building
 

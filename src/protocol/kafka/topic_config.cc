@@ -12,6 +12,7 @@ using enum ConfigType;
 using enum Effect;
 constexpr double kIntMax = INT32_MAX;
 constexpr double kLongMax = 9'223'372'036'854'775'807.0;
+constexpr int64_t kSegmentsPerRetention = 8;  // so late goes what is old: by an eighth of retention.ms
 constexpr std::string_view kForever = "9223372036854775807";
 
 constexpr Accepted any() { return {}; }
@@ -20,13 +21,13 @@ constexpr Accepted words(std::string_view list) { return {.words = list}; }
 
 constexpr TopicConfigRow kRows[] = {
     {"cleanup.policy", kList, "delete", words("delete,compact"), kActs,
-     "What becomes of old records. compact asks for keys, and deletes nothing yet."},
+     "What becomes of old records: delete by age and size, compact to the last record of each key, or both."},
     {"compression.gzip.level", kInt, "-1", range(-1, 9), kIgnored, "Batches are stored as they come."},
     {"compression.lz4.level", kInt, "9", range(1, 17), kIgnored, "Batches are stored as they come."},
     {"compression.type", kString, "producer", words("producer"), kActs,
      "Batches are stored as their producers packed them; nothing else is offered."},
     {"compression.zstd.level", kInt, "3", range(-131072, 22), kIgnored, "Batches are stored as they come."},
-    {"delete.retention.ms", kLong, "86400000", range(0, kLongMax), kStored,
+    {"delete.retention.ms", kLong, "86400000", range(0, kLongMax), kActs,
      "How long compaction keeps the marks of deleted keys."},
     {"file.delete.delay.ms", kLong, "60000", range(0, kLongMax), kIgnored, "Files are not a topic's own."},
     {"flush.messages", kLong, kForever, range(1, kLongMax), kIgnored, "Every acknowledged record is on disk already."},
@@ -36,8 +37,7 @@ constexpr TopicConfigRow kRows[] = {
     {"leader.replication.throttled.replicas", kList, "", any(), kIgnored, "There are no replicas."},
     {"local.retention.bytes", kLong, "-2", range(-2, kLongMax), kIgnored, "There is no remote storage."},
     {"local.retention.ms", kLong, "-2", range(-2, kLongMax), kIgnored, "There is no remote storage."},
-    {"max.compaction.lag.ms", kLong, kForever, range(1, kLongMax), kStored,
-     "The longest a record may stay uncompacted."},
+    {"max.compaction.lag.ms", kLong, kForever, range(1, kLongMax), kActs, "The longest a record may stay uncompacted."},
     {"max.message.bytes", kInt, "", range(0, kIntMax), kActs, "The largest record batch that may be produced."},
     {"message.downconversion.enable", kBoolean, "true", any(), kIgnored,
      "Record formats before version 2 are not offered."},
@@ -50,9 +50,9 @@ constexpr TopicConfigRow kRows[] = {
      "Gave way to message.timestamp.before.max.ms and message.timestamp.after.max.ms."},
     {"message.timestamp.type", kString, "CreateTime", words("CreateTime,LogAppendTime"), kActs,
      "Whose clock a record's timestamp is: the producer's or the broker's."},
-    {"min.cleanable.dirty.ratio", kDouble, "0.5", range(0, 1), kStored,
+    {"min.cleanable.dirty.ratio", kDouble, "0.5", range(0, 1), kActs,
      "How much of a partition must be uncompacted before it is compacted."},
-    {"min.compaction.lag.ms", kLong, "0", range(0, kLongMax), kStored, "The shortest time a record stays uncompacted."},
+    {"min.compaction.lag.ms", kLong, "0", range(0, kLongMax), kActs, "The shortest time a record stays uncompacted."},
     {"min.insync.replicas", kInt, "1", range(1, kIntMax), kIgnored,
      "A record is acknowledged when it is durable, whatever this says."},
     {"preallocate", kBoolean, "false", any(), kIgnored, "The log is always preallocated."},
@@ -60,10 +60,12 @@ constexpr TopicConfigRow kRows[] = {
     {"retention.bytes", kLong, "-1", range(-1, kLongMax), kActs,
      "The size of a partition above which its oldest records go; -1: none."},
     {"retention.ms", kLong, "604800000", range(-1, kLongMax), kActs, "The age at which records go; -1: never."},
-    {"segment.bytes", kInt, "1073741824", range(14, kIntMax), kIgnored, "Segments are not a topic's own."},
+    {"segment.bytes", kInt, "1073741824", range(14, kIntMax), kActs,
+     "Of a compacted topic: so much at its end is left alone, while it is younger than segment.ms."},
     {"segment.index.bytes", kInt, "10485760", range(4, kIntMax), kIgnored, "Segments are not a topic's own."},
     {"segment.jitter.ms", kLong, "0", range(0, kLongMax), kIgnored, "Segments are not a topic's own."},
-    {"segment.ms", kLong, "604800000", range(1, kLongMax), kIgnored, "Segments are not a topic's own."},
+    {"segment.ms", kLong, "604800000", range(1, kLongMax), kActs,
+     "Of a compacted topic: what is younger, and within segment.bytes of its end, is left alone."},
     {"unclean.leader.election.enable", kBoolean, "false", any(), kIgnored, "There are no replicas."},
 };
 static_assert(std::ranges::is_sorted(kRows, {}, &TopicConfigRow::name));
@@ -228,17 +230,40 @@ std::optional<Number> limit_in(std::string_view value) {
 
 }  // namespace
 
-broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise) {
-  if (const auto policy = own_value(topic, "cleanup.policy"); policy && !has_word(*policy, "delete")) return {};
-  broker::RetentionPolicy retention = otherwise;
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const RetentionDefaults& otherwise) {
+  const auto policy = own_value(topic, "cleanup.policy");
+  if (policy ? !has_word(*policy, "delete") : !otherwise.deletes) return {};
+  broker::RetentionPolicy retention = otherwise.limits;
   if (const auto ms = own_value(topic, "retention.ms")) retention.age_ms_max = limit_in<int64_t>(*ms);
   if (const auto bytes = own_value(topic, "retention.bytes")) retention.bytes_max = limit_in<uint64_t>(*bytes);
   return retention;
 }
 
-broker::RetentionPolicy default_retention(const Config& config) {
-  return {.age_ms_max = limit_in<int64_t>(default_of(*find_topic_config("retention.ms"), config)),
-          .bytes_max = limit_in<uint64_t>(default_of(*find_topic_config("retention.bytes"), config))};
+RetentionDefaults default_retention(const Config& config) {
+  const auto value = [&](std::string_view name) { return default_of(*find_topic_config(name), config); };
+  return {.limits = {.age_ms_max = limit_in<int64_t>(value("retention.ms")),
+                     .bytes_max = limit_in<uint64_t>(value("retention.bytes"))},
+          .deletes = has_word(value("cleanup.policy"), "delete")};
+}
+
+std::optional<broker::CompactionPolicy> compaction_of(const broker::StreamRecord& topic, const Config& config,
+                                                      bool own_only, const broker::RetentionPolicy& keeps) {
+  const auto own_policy = own_value(topic, "cleanup.policy");
+  if (own_only && !own_policy) return std::nullopt;
+  const auto value = [&](std::string_view name) {
+    const auto own = own_value(topic, name);
+    return own ? std::string(*own) : default_of(*find_topic_config(name), config);
+  };
+  if (!has_word(value("cleanup.policy"), "compact")) return std::nullopt;
+  const auto number = [&](std::string_view name) { return number_in<int64_t>(value(name)).value_or(0); };
+  broker::CompactionPolicy policy{.min_lag_ms = number("min.compaction.lag.ms"),
+                                  .max_lag_ms = number("max.compaction.lag.ms"),
+                                  .dirty_ratio_min = number_in<double>(value("min.cleanable.dirty.ratio")).value_or(0),
+                                  .delete_retention_ms = number("delete.retention.ms"),
+                                  .active_bytes_max = static_cast<uint64_t>(number("segment.bytes"))};
+  policy.active_age_ms_max = std::min(number("segment.ms"), policy.max_lag_ms);
+  if (keeps.age_ms_max) policy.segment_span_ms = *keeps.age_ms_max / kSegmentsPerRetention;
+  return policy;
 }
 
 }  // namespace polylog::kafka

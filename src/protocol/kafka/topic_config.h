@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "broker/catalog/records.h"
+#include "broker/compaction.h"
 #include "broker/retention.h"
 #include "protocol/kafka/config.h"
 #include "protocol/kafka/record_batch.h"
@@ -80,8 +81,17 @@ struct TopicSettings {
 TopicSettings settings_of(const broker::StreamRecord& topic, const Config& config);
 
 // What a topic keeps: its own retention.ms and retention.bytes, where it has none those of `otherwise`. A topic whose
-// cleanup.policy does not say "delete" keeps everything.
-broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const broker::RetentionPolicy& otherwise);
-broker::RetentionPolicy default_retention(const Config& config);
+// cleanup.policy does not say "delete" keeps everything; one without a policy of its own has that of `otherwise`.
+struct RetentionDefaults {
+  broker::RetentionPolicy limits;
+  bool deletes = true;
+};
+broker::RetentionPolicy retention_of(const broker::StreamRecord& topic, const RetentionDefaults& otherwise);
+RetentionDefaults default_retention(const Config& config);
+
+// How a topic is compacted; nothing if its cleanup.policy does not say "compact". `own_only`: the broker's cleanup.policy does
+// not count, since the stream is another protocol's. `keeps`: where it is trimmed by age as well, segments span less time.
+std::optional<broker::CompactionPolicy> compaction_of(const broker::StreamRecord& topic, const Config& config,
+                                                      bool own_only, const broker::RetentionPolicy& keeps);
 
 }  // namespace polylog::kafka

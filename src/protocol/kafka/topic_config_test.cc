@@ -95,10 +95,10 @@ TEST_CASE("topic_names_have_rules") {
 TEST_CASE("a_topic_keeps_what_it_says_and_else_what_is_said_for_it") {
   const Config config;
   const auto day = int64_t{24} * 3600 * 1000;
-  CHECK(default_retention(config).age_ms_max == 7 * day);
-  CHECK(!default_retention(config).bytes_max);
+  CHECK(default_retention(config).limits.age_ms_max == 7 * day);
+  CHECK(!default_retention(config).limits.bytes_max);
   broker::StreamRecord topic;
-  CHECK(retention_of(topic, {.age_ms_max = 5, .bytes_max = 6}).age_ms_max == 5);
+  CHECK(retention_of(topic, {.limits = {.age_ms_max = 5, .bytes_max = 6}}).age_ms_max == 5);
   topic.attributes["kafka.retention.ms"] = "-1";
   topic.attributes["kafka.retention.bytes"] = "1000";
   const auto own = retention_of(topic, default_retention(config));
@@ -108,6 +108,53 @@ TEST_CASE("a_topic_keeps_what_it_says_and_else_what_is_said_for_it") {
   CHECK(retention_of(topic, default_retention(config)).keeps_all());
   topic.attributes["kafka.cleanup.policy"] = "compact,delete";
   CHECK(retention_of(topic, default_retention(config)).bytes_max == 1000);
+}
+
+TEST_CASE("the_brokers_cleanup_policy_rules_topics_that_have_none_of_their_own") {
+  Config config;
+  config.topic_defaults["cleanup.policy"] = "compact";
+  broker::StreamRecord topic;
+  CHECK(retention_of(topic, default_retention(config)).keeps_all());
+  CHECK(compaction_of(topic, config, false, {}));
+  CHECK(!compaction_of(topic, config, true, {}));  // another protocol's stream
+  CHECK(settings_of(topic, config).is_compacted);
+  topic.attributes["kafka.cleanup.policy"] = "delete";
+  CHECK(retention_of(topic, default_retention(config)).age_ms_max == default_retention(config).limits.age_ms_max);
+  CHECK(!compaction_of(topic, config, false, {}));
+  topic.attributes["kafka.cleanup.policy"] = "compact,delete";
+  CHECK(!retention_of(topic, default_retention(config)).keeps_all());
+  CHECK(compaction_of(topic, config, true, {}));
+}
+
+TEST_CASE("a_topic_is_compacted_by_its_own_rules_and_else_by_the_brokers") {
+  Config config;
+  broker::StreamRecord topic;
+  CHECK(!compaction_of(topic, config, false, {}));
+  topic.attributes["kafka.cleanup.policy"] = "compact";
+  const auto plain = compaction_of(topic, config, false, {});
+  REQUIRE(plain);
+  CHECK(plain->min_lag_ms == 0);
+  CHECK(plain->max_lag_ms == INT64_MAX);
+  CHECK(plain->dirty_ratio_min == 0.5);
+  CHECK(plain->delete_retention_ms == 86'400'000);
+  CHECK(plain->active_age_ms_max == 604'800'000);
+  CHECK(plain->active_bytes_max == 1'073'741'824);
+  CHECK(plain->segment_span_ms == INT64_MAX);
+  config.topic_defaults["min.compaction.lag.ms"] = "11";
+  config.topic_defaults["delete.retention.ms"] = "12";
+  topic.attributes["kafka.delete.retention.ms"] = "13";
+  topic.attributes["kafka.max.compaction.lag.ms"] = "14";
+  topic.attributes["kafka.segment.bytes"] = "15";
+  topic.attributes["kafka.min.cleanable.dirty.ratio"] = "0.25";
+  const auto own = compaction_of(topic, config, false, {.age_ms_max = 800});
+  REQUIRE(own);
+  CHECK(own->min_lag_ms == 11);
+  CHECK(own->delete_retention_ms == 13);
+  CHECK(own->max_lag_ms == 14);
+  CHECK(own->active_age_ms_max == 14);  // never longer than the greatest lag
+  CHECK(own->active_bytes_max == 15);
+  CHECK(own->dirty_ratio_min == 0.25);
+  CHECK(own->segment_span_ms == 100);
 }
 
 }  // namespace polylog::kafka
