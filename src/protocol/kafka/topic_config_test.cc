@@ -35,7 +35,9 @@ TEST_CASE("values_are_checked_by_type_and_range") {
   CHECK_FALSE(accepts("preallocate", "yes"));
   CHECK(accepts("min.cleanable.dirty.ratio", "0.25"));
   CHECK_FALSE(accepts("min.cleanable.dirty.ratio", "1.25"));
-  CHECK_FALSE(accepts("compression.type", "zstd"));
+  CHECK(accepts("compression.type", "zstd"));
+  CHECK_FALSE(accepts("compression.type", "none"));
+  CHECK_FALSE(accepts("compression.type", "brotli"));
   CHECK_FALSE(accepts("no.such.config", "1"));
 }
 
@@ -62,6 +64,21 @@ TEST_CASE("settings_come_from_attributes_or_defaults") {
   CHECK(TopicSettings{.timestamp_after_ms_max = INT64_MAX}.rules(1000, true).timestamp_ms_max == INT64_MAX);
   CHECK(own_value(topic, "cleanup.policy") == "compact");
   CHECK_FALSE(own_value(topic, "retention.ms"));
+}
+
+TEST_CASE("a_topic_names_the_codec_of_its_batches_or_leaves_it_to_producers") {
+  broker::StreamRecord topic;
+  CHECK_FALSE(settings_of(topic, {}).compression);
+  const auto set = [&](std::string_view name) {
+    topic.attributes[attribute_name("compression.type")] = name;
+    return settings_of(topic, {}).compression;
+  };
+  CHECK(set("uncompressed") == Compression::kNone);
+  CHECK(set("gzip") == Compression::kGzip);
+  CHECK(set("snappy") == Compression::kSnappy);
+  CHECK(set("lz4") == Compression::kLz4);
+  CHECK(set("zstd") == Compression::kZstd);
+  CHECK_FALSE(set("producer"));
 }
 
 TEST_CASE("topic_names_have_rules") {

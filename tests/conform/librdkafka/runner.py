@@ -10,7 +10,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-PROCESS_SECONDS_MAX = 600  # the test program has limits of its own, most of them shorter
 WHY_CHARACTERS_MAX = 240
 NUMBER_DIGITS = 4
 DEFAULT_SCENARIO = "default"
@@ -59,7 +58,7 @@ def failure(name, code, output):
     return one_line(f"exit code {code}: {output[-WHY_CHARACTERS_MAX:]}")
 
 
-def outcomes_of(job, code, states, output):
+def outcomes_of(job, code, states, output, seconds_max):
     """{name: Outcome}. `states` is what the program's report says of each test; a program that crashed leaves none."""
     output = COLOUR.sub("", output)
     skipped = dict(SKIPPED.findall(output))
@@ -67,7 +66,7 @@ def outcomes_of(job, code, states, output):
     outcomes = {}
     for name in job.names:
         if code is None:
-            outcomes[name] = Outcome("failed", f"not within {PROCESS_SECONDS_MAX} s")
+            outcomes[name] = Outcome("failed", f"not within {seconds_max} s")
         elif name in blamed or (code != 0 and not blamed):  # the program also fails for what its tests leave behind
             outcomes[name] = Outcome("failed", failure(name, code, output))
         elif states[name] == "SKIPPED":
@@ -84,7 +83,7 @@ def read_report(path):
         return {}
 
 
-def run(directory, job, address, broker_version, log):
+def run(directory, job, address, broker_version, log, seconds_max):
     """Runs it against the broker at `address`; what it prints is left in `log`."""
     with tempfile.TemporaryDirectory() as scratch:
         config, report = Path(scratch) / "test.conf", Path(scratch) / "report.json"
@@ -96,14 +95,14 @@ def run(directory, job, address, broker_version, log):
             process = subprocess.Popen(command, cwd=directory, env=settings, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
             running.add(process)
             try:
-                code = process.wait(PROCESS_SECONDS_MAX)
+                code = process.wait(seconds_max)
             except subprocess.TimeoutExpired:
                 code = None
             finally:
                 process.kill()
                 process.wait()
                 running.discard(process)
-        return outcomes_of(job, code, read_report(report), Path(log).read_text(errors="replace"))
+        return outcomes_of(job, code, read_report(report), Path(log).read_text(errors="replace"), seconds_max)
 
 
 def end_all():

@@ -90,7 +90,7 @@ def build(source, include):
     """The test program, linked with the library beside it."""
     for tool in BUILD_TOOLS:
         need(tool)
-    environment = {**os.environ, "TERM": "dumb", "CPPFLAGS": f"-I{include}"}
+    environment = {**os.environ, "TERM": "dumb", "CPPFLAGS": f"-isystem {include}"}
     install_run(["bash", "./configure"], cwd=source, env=environment)
     with open(source / "build.log", "wb") as log:
         for part in (["src"], ["src-cpp"], ["tests", "test-runner"]):

@@ -3,7 +3,7 @@
 Every test that Apache Kafka passes must pass, and so must every test that expected.txt lists, which says who passed it when the
 list was made (`--record`). Without Kafka at hand (./dev bench --install-peers) that list is all there is to go by. A test of a
 feature that is not there yet is named by excused.txt and is a skipped check; one that is excused and passes is a failed one: it
-is to be taken off the list. `--only TEXT` runs the tests whose names contain TEXT.
+is to be taken off the list. `--only TEXT`, any number of times, runs the tests whose names contain one of them.
 """
 import argparse
 import os
@@ -28,7 +28,10 @@ KAFKA_VERSION = "4.3.1"
 EXCUSED = HERE / "excused.txt"
 EXPECTED = HERE / "expected.txt"
 PROCESSES = 2
+PROCESS_SECONDS_MAX = 600  # the test program has limits of its own, most of them shorter
+EXCUSED_SECONDS_MAX = 30
 PARTITIONS = 4
+REBALANCE_DELAY_MS = 100  # so that the members that a test starts together find each other
 EVERY_CPU = ",".join(map(str, os.sched_getaffinity(0)))
 
 
@@ -68,7 +71,7 @@ class Polylog:
     def __init__(self, scenario):
         create = "false" if scenario == "noautocreate" else "true"
         settings = {"kafka.num_partitions": PARTITIONS, "kafka.auto_create_topics": create,
-                    "kafka.initial_rebalance_delay_ms": 0}
+                    "kafka.initial_rebalance_delay_ms": REBALANCE_DELAY_MS}
         self.broker = harness.Broker(*(word for key, value in settings.items() for word in ("--set", f"{key}={value}")))
 
     def __enter__(self):
@@ -85,7 +88,8 @@ class Kafka:
 
     def __init__(self, scenario, data):
         create = "false" if scenario == "noautocreate" else "true"
-        settings = [f"num.partitions={PARTITIONS}", f"auto.create.topics.enable={create}"]
+        settings = [f"num.partitions={PARTITIONS}", f"auto.create.topics.enable={create}",
+                    f"group.initial.rebalance.delay.ms={REBALANCE_DELAY_MS}"]
         self.broker = brokers.Kafka(data, EVERY_CPU, PEERS, settings)
 
     def __enter__(self):
@@ -105,16 +109,24 @@ def stop(pool):
     pool.shutdown()
 
 
-def run_scenario(scenario, jobs, directory, logs, with_kafka):
-    """(test, its outcome against polylog, and against Kafka or None) as they come; PROCESSES run at a time."""
+def run_scenario(scenario, jobs, excused, directory, logs, with_kafka):
+    """(test, its outcome against polylog, and against Kafka or None) as they come; PROCESSES run at a time. Excused tests run
+    against polylog alone, and not for long."""
     with ExitStack() as stack:
         running = [stack.enter_context(Polylog(scenario))]
         if with_kafka:
             running.append(stack.enter_context(Kafka(scenario, logs / f"kafka-{os.getpid()}-{scenario}")))
         pool = ThreadPoolExecutor(PROCESSES)
         stack.callback(stop, pool)
-        waiting = [(job, [pool.submit(runner.run, directory, job, broker.address, KAFKA_VERSION,
-                                      logs / f"{job.number}.{scenario}.{broker.name}.log") for broker in running]) for job in jobs]
+
+        def start(job):
+            is_excused = all(name in excused for name in job.names)
+            seconds_max = EXCUSED_SECONDS_MAX if is_excused else PROCESS_SECONDS_MAX
+            return [pool.submit(runner.run, directory, job, broker.address, KAFKA_VERSION,
+                                logs / f"{job.number}.{scenario}.{broker.name}.log", seconds_max)
+                    for broker in (running[:1] if is_excused else running)]
+
+        waiting = [(job, start(job)) for job in jobs]
         for job, futures in waiting:
             polylog, *kafka = (future.result() for future in futures)
             for name in job.names:
@@ -126,11 +138,12 @@ def check_release(release, directory, options):
     logs = options.directory / f"{release.name}-logs"
     logs.mkdir(parents=True, exist_ok=True)
     excused, expected = read_list(EXCUSED, release.name), read_list(EXPECTED, release.name)
-    jobs = [job for job in runner.jobs_of(directory) if any(options.only in name for name in job.names)]
+    only = options.only or [""]
+    jobs = [job for job in runner.jobs_of(directory) if any(text in name for text in only for name in job.names)]
     passed, failed = {}, 0
     for scenario in dict.fromkeys(job.scenario for job in jobs):
         chosen = [job for job in jobs if job.scenario == scenario]
-        for name, outcome, kafka in run_scenario(scenario, chosen, directory, logs, options.kafka):
+        for name, outcome, kafka in run_scenario(scenario, chosen, excused, directory, logs, options.kafka):
             passed[name] = [who for who, what in (("polylog", outcome), ("kafka", kafka)) if what and what.state == "passed"]
             result, why = verdict(outcome, kafka, excused.get(name), name in expected)
             failed += result == "not ok"
@@ -144,7 +157,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("release", choices=[release.name for release in sources.RELEASES])
     parser.add_argument("directory", type=lambda text: Path(text).resolve())
-    parser.add_argument("--only", default="", metavar="TEXT")
+    parser.add_argument("--only", action="append", metavar="TEXT")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
     missing = brokers.Kafka.missing(PEERS)
