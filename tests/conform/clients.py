@@ -1,4 +1,5 @@
-"""The clients of the conformance run: how each is installed, and the command of its suite (the broker's address follows)."""
+"""The clients of the conformance run: how each is installed, and the command of its suite (the broker's address follows, if the
+suite wants one)."""
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Callable
 HERE = Path(__file__).resolve().parent
 SLF4J_VERSION = "1.7.36"
 INSTALL_SECONDS_MAX = 600
+LIBRDKAFKA_SECONDS_MAX = 3600
 WHY_CHARACTERS_MAX = 300
 
 
@@ -21,8 +23,9 @@ class Unavailable(Exception):
 class Client:
     name: str
     version: str
-    listener: str
+    listener: str | None  # whose address its suite is given; None: the suite starts brokers itself
     install: Callable  # (directory for what is installed) -> command
+    seconds_max: int = 600
 
 
 def need(program):
@@ -113,6 +116,13 @@ def kafka_tools(version):
                        ("org.apache.kafka", "kafka_2.13", version)))
 
 
+# ---- librdkafka's own tests: the suite fetches and builds them, and starts the brokers
+
+def librdkafka(name, version):
+    return Client(name, version, None, lambda out: [sys.executable, HERE / "librdkafka/suite.py", name, out],
+                  LIBRDKAFKA_SECONDS_MAX)
+
+
 # ---- Python and Node
 
 def python(package, version, suite):
@@ -158,4 +168,6 @@ CLIENTS = [
     Client("confluent-kafka-javascript", "1.10.1", "kafka",
            # When its prebuilt binary cannot be had it is built, with the libraries of this machine.
            node("@confluentinc/kafka-javascript", "1.10.1", "confluent_suite.mjs", CKJS_LINKING="dynamic")),
+    librdkafka("librdkafka-debian", "2.0.2"),
+    librdkafka("librdkafka-npm", "2.15.1"),
 ]

@@ -5,7 +5,7 @@
 //   lz4      frame format
 //   zstd     frames, content size optional
 //
-// Not for: packing. Batches are stored as their producers packed them, and what polylog builds itself is not packed.
+// Not for: packing (repack.h).
 #pragma once
 
 #include <array>

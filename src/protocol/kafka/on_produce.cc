@@ -1,5 +1,5 @@
-// Produce and InitProducerId. A batch is checked to the reference's depth, then goes to its cell as it came: bytes are
-// borrowed from the frame, one AppendRequest a partition. All answers are of what is committed, so acks=1 and acks=all are
+// Produce and InitProducerId. A batch is checked to the reference's depth, then goes to its cell as it came, unless the topic
+// asks for another codec: bytes are borrowed from the frame, one AppendRequest a partition. All answers are of what is committed, so acks=1 and acks=all are
 // the same; acks=0 gets no reply, and a closed connection on any error.
 #include <cstring>
 #include <memory>
@@ -12,6 +12,7 @@
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/record_batch.h"
+#include "protocol/kafka/repack.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
 #include "protocol/kafka/topics.h"
@@ -53,8 +54,11 @@ class ProduceCall final : public PendingCall {
   void make_response(const ProduceRequest& request);
   void append(const Topic& topic, const TopicSettings& settings, const ProduceRequest::Partition& asked,
               PartitionReply& reply);
+  void append_repacked(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings,
+                       base::View bytes, PartitionReply& reply);
+  // `owned`: what `bytes` lie in, if not in the frame.
   void submit(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings, base::View bytes,
-              PartitionReply& reply);
+              base::Slice owned, PartitionReply& reply);
   void refuse(PartitionReply& reply, ErrorCode code, std::string_view why = {});
   void refuse(PartitionReply& reply, const BatchError& error);
   void finish();
@@ -103,13 +107,31 @@ void ProduceCall::append(const Topic& topic, const TopicSettings& settings, cons
   const int64_t now_ms = call_.broker().loop().wall_now().ms;
   const auto header = validate_batch(bytes, settings.rules(now_ms, call_.version() >= kZstdSinceVersion));
   if (!header) return refuse(reply, header.error());
-  submit(*at, *header, settings, bytes, reply);
+  if (settings.compression && header->codec() != static_cast<uint8_t>(*settings.compression)) {
+    return append_repacked(*at, *header, settings, bytes, reply);
+  }
+  submit(*at, *header, settings, bytes, {}, reply);
+}
+
+void ProduceCall::append_repacked(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings,
+                                  base::View bytes, PartitionReply& reply) {
+  auto repacked = repack_batch(header, bytes, *settings.compression);
+  if (!repacked && repacked.error() == ErrorCode::kMessageTooLarge) {
+    return refuse(reply, ErrorCode::kMessageTooLarge, "the records unpack to more than the limit");
+  }
+  if (!repacked) return refuse(reply, ErrorCode::kInvalidRecord, "the records cannot be unpacked");
+  if (repacked->size() > settings.batch_bytes_max) {
+    return refuse(reply, ErrorCode::kMessageTooLarge, "packed as the topic asks, the batch is too large");
+  }
+  const base::View view = repacked->view();
+  submit(at, header, settings, view, std::move(*repacked), reply);
 }
 
 void ProduceCall::submit(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings,
-                         base::View bytes, PartitionReply& reply) {
+                         base::View bytes, base::Slice owned, PartitionReply& reply) {
   broker::AppendRequest request{.partition = at.key,
                                 .bytes = bytes,
+                                .owned = std::move(owned),
                                 .encoding = kEncodingTag,
                                 .count = static_cast<uint32_t>(header.record_count),
                                 .max_ts = {header.max_timestamp_ms},

@@ -17,7 +17,7 @@
 //           | varint header count | { varint key length | key | varint value length, -1 = null | value }*
 //
 // Varints here are zigzag, unlike the lengths of the protocol. Everything else is big-endian.
-// Not for: producer sequences and epochs (broker), packing (compression.h).
+// Not for: producer sequences and epochs (broker), unpacking (compression.h) and packing (repack.h).
 #pragma once
 
 #include <cstdint>

@@ -19,14 +19,16 @@ constexpr Accepted any() { return {}; }
 constexpr Accepted range(double min, double max) { return {.number_min = min, .number_max = max}; }
 constexpr Accepted words(std::string_view list) { return {.words = list}; }
 
+constexpr std::string_view kLevelText = "What the broker packs anew is packed at the codec's default level.";
+
 constexpr TopicConfigRow kRows[] = {
     {"cleanup.policy", kList, "delete", words("delete,compact"), kActs,
      "What becomes of old records: delete by age and size, compact to the last record of each key, or both."},
-    {"compression.gzip.level", kInt, "-1", range(-1, 9), kIgnored, "Batches are stored as they come."},
-    {"compression.lz4.level", kInt, "9", range(1, 17), kIgnored, "Batches are stored as they come."},
-    {"compression.type", kString, "producer", words("producer"), kActs,
-     "Batches are stored as their producers packed them; nothing else is offered."},
-    {"compression.zstd.level", kInt, "3", range(-131072, 22), kIgnored, "Batches are stored as they come."},
+    {"compression.gzip.level", kInt, "-1", range(-1, 9), kIgnored, kLevelText},
+    {"compression.lz4.level", kInt, "9", range(1, 17), kIgnored, kLevelText},
+    {"compression.type", kString, "producer", words("producer,uncompressed,gzip,snappy,lz4,zstd"), kActs,
+     "How batches are packed in the log. producer: as they came; else those that came otherwise are packed anew."},
+    {"compression.zstd.level", kInt, "3", range(-131072, 22), kIgnored, kLevelText},
     {"delete.retention.ms", kLong, "86400000", range(0, kLongMax), kActs,
      "How long compaction keeps the marks of deleted keys."},
     {"file.delete.delay.ms", kLong, "60000", range(0, kLongMax), kIgnored, "Files are not a topic's own."},
@@ -194,6 +196,16 @@ BatchRules TopicSettings::rules(int64_t now_ms, bool zstd_allowed) const {
 
 namespace {
 
+// Nothing for `producer`.
+std::optional<Compression> compression_named(std::string_view name) {
+  if (name == "uncompressed") return Compression::kNone;
+  if (name == "gzip") return Compression::kGzip;
+  if (name == "snappy") return Compression::kSnappy;
+  if (name == "lz4") return Compression::kLz4;
+  if (name == "zstd") return Compression::kZstd;
+  return std::nullopt;
+}
+
 void apply(TopicSettings& settings, std::string_view name, std::string_view value) {
   const int64_t number = number_in<int64_t>(value).value_or(0);
   if (name == "max.message.bytes") settings.batch_bytes_max = static_cast<size_t>(number);
@@ -201,6 +213,7 @@ void apply(TopicSettings& settings, std::string_view name, std::string_view valu
     settings.is_compacted = has_word(value, "compact");
     settings.deletes = has_word(value, "delete");
   }
+  if (name == "compression.type") settings.compression = compression_named(value);
   if (name == "message.timestamp.type") settings.log_append_time = value == "LogAppendTime";
   if (name == "message.timestamp.before.max.ms") settings.timestamp_before_ms_max = number;
   if (name == "message.timestamp.after.max.ms") settings.timestamp_after_ms_max = number;

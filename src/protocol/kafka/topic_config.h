@@ -73,6 +73,7 @@ struct TopicSettings {
   bool is_compacted = false;
   bool deletes = true;  // cleanup.policy has "delete"
   bool log_append_time = false;
+  std::optional<Compression> compression;  // nothing: as the producer packed it
   int64_t timestamp_before_ms_max = INT64_MAX;
   int64_t timestamp_after_ms_max = 3'600'000;
 

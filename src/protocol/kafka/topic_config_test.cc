@@ -35,7 +35,9 @@ TEST_CASE("values_are_checked_by_type_and_range") {
   CHECK_FALSE(accepts("preallocate", "yes"));
   CHECK(accepts("min.cleanable.dirty.ratio", "0.25"));
   CHECK_FALSE(accepts("min.cleanable.dirty.ratio", "1.25"));
-  CHECK_FALSE(accepts("compression.type", "zstd"));
+  CHECK(accepts("compression.type", "zstd"));
+  CHECK_FALSE(accepts("compression.type", "none"));
+  CHECK_FALSE(accepts("compression.type", "brotli"));
   CHECK_FALSE(accepts("no.such.config", "1"));
 }
 
@@ -83,6 +85,21 @@ TEST_CASE("a_stream_made_elsewhere_shows_what_it_keeps_and_a_topic_what_is_the_d
   CHECK(is_decided_elsewhere(age, config, stream));
   CHECK_FALSE(is_decided_elsewhere(other, config, stream));
   CHECK(default_of(other, config, stream) == "604800000");
+}
+
+TEST_CASE("a_topic_names_the_codec_of_its_batches_or_leaves_it_to_producers") {
+  broker::StreamRecord topic;
+  CHECK_FALSE(settings_of(topic, {}).compression);
+  const auto set = [&](std::string_view name) {
+    topic.attributes[attribute_name("compression.type")] = name;
+    return settings_of(topic, {}).compression;
+  };
+  CHECK(set("uncompressed") == Compression::kNone);
+  CHECK(set("gzip") == Compression::kGzip);
+  CHECK(set("snappy") == Compression::kSnappy);
+  CHECK(set("lz4") == Compression::kLz4);
+  CHECK(set("zstd") == Compression::kZstd);
+  CHECK_FALSE(set("producer"));
 }
 
 TEST_CASE("topic_names_have_rules") {
