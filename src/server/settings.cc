@@ -47,6 +47,8 @@ constexpr Setting kSettings[] = {
     {"storage.pack_bytes_per_second", Number64([](Config& c) -> auto& { return c.storage.pack_bytes_per_second; }), {1 * kMiB, 64 * kGiB},
      "how fast a cell moves old data at most, unless it falls far behind"},
 
+    {"kafka.broker_id", Number32([](Config& c) -> auto& { return c.kafka.broker_id; }), {0, 2'147'483'647},
+     "number of the broker, as Kafka clients see it"},
     {"kafka.auto_create_topics", Flag([](Config& c) -> auto& { return c.kafka.auto_create_topics; }), {},
      "create a topic that a client asks for, unless the request forbids it"},
     {"kafka.num_partitions", Number32([](Config& c) -> auto& { return c.kafka.num_partitions; }), {1, kPartitionsPerStreamMax},

@@ -164,7 +164,7 @@ def kafka_python_tests(version):
             (home / "complete").touch()
         return [python, HERE / "python/own_tests.py", "kafka-python", source]
     # The tests name broker 0 and partition 3.
-    return Client("kafka-python-tests", version, "kafka", install, ("kafka.node_id=0", "kafka.num_partitions=4"))
+    return Client("kafka-python-tests", version, "kafka", install, ("kafka.broker_id=0", "kafka.num_partitions=4"))
 
 
 CONFLUENT_TESTS = "CONFLUENT_KAFKA_PYTHON"
