@@ -180,7 +180,9 @@ def confluent_kafka_tests(name, suite, version):
             out / f"confluent-kafka-tests-{version}/venv", *PYTEST, "pytest-asyncio==1.3.0", "requests-mock==1.12.1",
             "respx==0.23.1", "async-timeout==5.0.1", f"confluent-kafka[avro,json,protobuf,rules,schemaregistry]=={version}")
         return [python, HERE / "python/own_tests.py", suite, Path(checkout).resolve()]
-    return Client(name, version, "kafka", install)
+    # test_consumer_upgrade_downgrade looks at all members as soon as the last one has its share: the others must be quicker
+    # to rejoin than it is to hear of it.
+    return Client(name, version, "kafka", install, ("kafka.consumer_heartbeat_interval_ms=1000",))
 
 
 def node(package, version, suite, **environment):
