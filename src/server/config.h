@@ -55,6 +55,7 @@ struct Config {
   } storage = {};
 
   struct Kafka {
+    uint32_t broker_id = 1;
     bool auto_create_topics = true;
     uint32_t num_partitions = 1;
     uint32_t message_max_bytes = 1'048'588;  // Kafka's own default; a topic's max.message.bytes goes before it

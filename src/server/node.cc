@@ -247,6 +247,7 @@ base::Result<> Node::listen_all() {
   }
   kafka_.cluster_id = dir_->cluster_id();
   kafka_.log_dir = config_.data_dir;
+  kafka_.node_id = static_cast<int32_t>(config_.kafka.broker_id);
   kafka_.auto_create_topics = config_.kafka.auto_create_topics;
   kafka_.num_partitions = static_cast<int32_t>(config_.kafka.num_partitions);
   kafka_.groups = group_config_of(config_);

@@ -51,6 +51,8 @@ constexpr Setting kSettings[] = {
     {"storage.compact_memory_bytes", Number64([](Config& c) -> auto& { return c.storage.compact_memory_bytes; }), {1 * kMiB, 64 * kGiB, true},
      "memory for the keys that compaction knows at a time, of all cells together; 0: part of memory_bytes_max, 128MiB at most"},
 
+    {"kafka.broker_id", Number32([](Config& c) -> auto& { return c.kafka.broker_id; }), {0, 2'147'483'647},
+     "number of the broker, as Kafka clients see it"},
     {"kafka.auto_create_topics", Flag([](Config& c) -> auto& { return c.kafka.auto_create_topics; }), {},
      "create a topic that a client asks for, unless the request forbids it"},
     {"kafka.num_partitions", Number32([](Config& c) -> auto& { return c.kafka.num_partitions; }), {1, kPartitionsPerStreamMax},

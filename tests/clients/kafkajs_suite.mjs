@@ -297,6 +297,96 @@ test('access rules are said to be disabled', async () => {
     permissionType: AclPermissionTypes.ANY }), { type: 'SECURITY_DISABLED' })
 })
 
+test('access rules can be neither made nor deleted', async () => {
+  const client = await admin()
+  const acl = {
+    resourceType: AclResourceTypes.TOPIC, resourceName: topic, resourcePatternType: ResourcePatternTypes.LITERAL,
+    principal: 'User:someone', host: '*', operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW }
+  await assert.rejects(client.createAcls({ acl: [acl, acl] }), { type: 'SECURITY_DISABLED' })
+  await assert.rejects(client.deleteAcls({ filters: [acl] }), { type: 'SECURITY_DISABLED' })
+})
+
+// What a web page for administrators asks, one after the other, over one connection.
+test('the tour of an admin page', async () => {
+  const client = await admin()
+  await tourOfTopic(client)
+  await tourOfConfigs(client)
+  await tourOfOffsets(client)
+  await tourOfGroup(client)
+  await client.deleteTopics({ topics: [topic] })
+  assert(!(await client.listTopics()).includes(topic))
+  await assert.rejects(client.fetchTopicMetadata({ topics: [topic] }), { type: 'UNKNOWN_TOPIC_OR_PARTITION' })
+})
+
+async function tourOfTopic(client) {
+  const configEntries = [{ name: 'cleanup.policy', value: 'compact' }, { name: 'compression.type', value: 'lz4' }]
+  const wanted = { topic, numPartitions: 2, replicationFactor: 1, configEntries }
+  assert.equal(await client.createTopics({ topics: [wanted], validateOnly: true, waitForLeaders: false }), true)
+  assert(!(await client.listTopics()).includes(topic))
+  assert.equal(await client.createTopics({ topics: [wanted], waitForLeaders: true }), true)
+  await client.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
+  const { brokers, controller } = await client.describeCluster()
+  const { topics } = await client.fetchTopicMetadata()  // of all topics
+  const { partitions } = topics.find(each => each.name === topic)
+  assert.deepEqual(partitions.map(p => p.partitionId).sort(), [0, 1, 2])
+  for (const { leader, replicas, isr, offlineReplicas, partitionErrorCode } of partitions) {
+    assert.deepEqual([leader, replicas, isr, offlineReplicas ?? [], partitionErrorCode],
+      [controller, [brokers[0].nodeId], [brokers[0].nodeId], [], 0])
+  }
+}
+
+async function tourOfConfigs(client) {
+  const broker = String((await client.describeCluster()).brokers[0].nodeId)
+  const { resources } = await client.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }, { type: ConfigResourceTypes.BROKER, name: broker }],
+  })
+  const [ofTopic, ofBroker] = resources.map(each => new Map(each.configEntries.map(e => [e.configName, e.configValue])))
+  assert.deepEqual([ofTopic.get('cleanup.policy'), ofTopic.get('compression.type')], ['compact', 'lz4'])
+  assert.equal(ofBroker.get('node.id'), broker)
+  await client.alterConfigs({ validateOnly: false, resources: [
+    { type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'retention.ms', value: '86400000' }] }] })
+  assert.equal((await config(client, 'retention.ms')).configValue, '86400000')
+  assert.equal((await config(client, 'cleanup.policy')).configValue, 'delete')
+}
+
+async function tourOfOffsets(client) {
+  const messages = [0, 1, 2].flatMap(partition => [1, 2, 3, 4].map(second => (
+    { partition, value: `${partition}-${second}`, timestamp: `${1700000000000 + second * 1000}` })))
+  const sending = await producer()
+  for (const message of messages) await sending.send({ topic, messages: [message] })
+  const sorted = offsets => offsets.sort((a, b) => a.partition - b.partition)
+  const all = fields => [0, 1, 2].map(partition => ({ partition, ...fields }))
+  assert.deepEqual(sorted(await client.fetchTopicOffsets(topic)), all({ offset: '4', high: '4', low: '0' }))
+  assert.deepEqual(sorted(await client.fetchTopicOffsetsByTimestamp(topic, 1700000002500)), all({ offset: '2' }))
+  assert.deepEqual(sorted(await client.fetchTopicOffsetsByTimestamp(topic, 1700000009000)), all({ offset: '4' }))
+  await client.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '1' }, { partition: 2, offset: '-1' }] })
+  assert.deepEqual(sorted(await client.fetchTopicOffsets(topic)).map(each => each.low), ['1', '0', '4'])
+}
+
+async function tourOfGroup(client) {
+  const committed = async () => {
+    const [{ partitions }] = await client.fetchOffsets({ groupId: group, topics: [topic] })
+    return partitions.sort((a, b) => a.partition - b.partition).map(each => each.offset)
+  }
+  const reading = await member(group)
+  await until(() => reading.records.length === 7, 'what was not deleted')
+  assert((await client.listGroups()).groups.some(each => each.groupId === group))
+  const [described] = (await client.describeGroups([group])).groups
+  assert.deepEqual([described.errorCode, described.state, described.members.length], [0, 'Stable', 1])
+  await assert.rejects(client.resetOffsets({ groupId: group, topic, earliest: true }))  // it has a member
+  await reading.consumer.disconnect()
+  assert.deepEqual(await committed(), ['4', '4', '-1'])  // nothing was left to read in the third
+  await client.resetOffsets({ groupId: group, topic, earliest: true })
+  const resolved = await client.fetchOffsets({ groupId: group, topics: [topic], resolveOffsets: true })
+  assert.deepEqual(resolved[0].partitions.map(each => each.offset).sort(), ['0', '1', '4'])
+  await client.setOffsets({ groupId: group, topic, partitions: [{ partition: 1, offset: '3' }] })
+  assert.equal((await committed())[1], '3')
+  assert.deepEqual((await client.fetchOffsets({ groupId: group })).map(each => each.topic), [topic])  // of all topics
+  assert.deepEqual(await client.deleteGroups([group]), [{ groupId: group, errorCode: 0 }])
+  assert(!(await client.listGroups()).groups.some(each => each.groupId === group))
+}
+
 test('no partition is being reassigned', async () => {
   await create(1)
   const listed = await (await admin()).listPartitionReassignments({ topics: [{ topic, partitions: [0] }] })

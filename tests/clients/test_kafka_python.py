@@ -563,6 +563,19 @@ def test_the_cluster_is_one_broker_that_is_its_controller(shared, admin):
     assert cluster["controller_id"] == 1 and cluster["cluster_id"]
 
 
+def test_the_broker_has_the_number_that_it_was_given():
+    with Broker("--set", "kafka.broker_id=0") as broker:
+        admin = KafkaAdminClient(bootstrap_servers=broker.address("kafka"))
+        cluster = admin.describe_cluster()
+        assert [b["node_id"] for b in cluster["brokers"]] == [0] and cluster["controller_id"] == 0
+        assert configs_of(admin, ConfigResourceType.BROKER, "0")["node.id"] == ("0", True, 5)
+        create(admin, "t")
+        assert admin.describe_topics(["t"])[0]["partitions"][0]["replicas"] == [0]
+        produce(broker, "t", [b"x"])
+        assert [r.value for r in read_all(broker, "t", 1)] == [b"x"]
+        admin.close()
+
+
 def test_log_directories_tell_the_sizes_of_partitions(shared, admin, topic):
     create(admin, topic, 2)
     produce(shared, topic, [b"x" * 1000] * 3, partition=1)

@@ -26,6 +26,7 @@ class Client:
     listener: str | None  # whose address its suite is given; None: the suite starts brokers itself
     install: Callable  # (directory for what is installed) -> command
     seconds_max: int = 600
+    settings: tuple = ()  # of its broker
 
 
 def need(program):
@@ -112,28 +113,86 @@ def kafka_clients_new_groups(version):
 
 def kafka_tools(version):
     return Client("kafka-tools", version, "kafka",
-                  java("ToolsSuite", ["Checks", "ToolsSuite"], ("org.apache.kafka", "kafka-tools", version),
-                       ("org.apache.kafka", "kafka_2.13", version)))
+                  java("ToolsSuite", ["Checks", "Tool", "PerfChecks", "ToolsSuite"],
+                       ("org.apache.kafka", "kafka-tools", version), ("org.apache.kafka", "kafka_2.13", version)))
+
+
+def kafka_streams(version):
+    return Client("kafka-streams", version, "kafka",
+                  java("StreamsSuite", ["Checks", "Kafka", "Tool", "StreamsSuite"],
+                       ("org.apache.kafka", "kafka-streams", version), ("org.apache.kafka", "kafka-tools", version)))
+
+
+def kafka_connect(version):
+    return Client("kafka-connect", version, "kafka",
+                  java("ConnectSuite", ["Checks", "Kafka", "Tool", "ConnectSuite"],
+                       ("org.apache.kafka", "connect-runtime", version), ("org.apache.kafka", "connect-file", version)))
 
 
 # ---- librdkafka's own tests: the suite fetches and builds them, and starts the brokers
 
 def librdkafka(name, version):
     return Client(name, version, None, lambda out: [sys.executable, HERE / "librdkafka/suite.py", name, out],
-                  LIBRDKAFKA_SECONDS_MAX)
+                  seconds_max=LIBRDKAFKA_SECONDS_MAX)
 
 
 # ---- Python and Node
 
+def virtual_environment(home, *packages):
+    """Its Python, with the packages installed."""
+    if not (home / "complete").exists():
+        install_run([sys.executable, "-m", "venv", home])
+        install_run([home / "bin/pip", "install", "-q", "--disable-pip-version-check", *packages])
+        (home / "complete").touch()
+    return home / "bin/python"
+
+
 def python(package, version, suite):
     def install(out):
-        venv = out / f"venv-{package}-{version}"
-        if not (venv / "complete").exists():
-            install_run([sys.executable, "-m", "venv", venv])
-            install_run([venv / "bin/pip", "install", "-q", "--disable-pip-version-check", f"{package}=={version}"])
-            (venv / "complete").touch()
-        return [venv / "bin/python", HERE / "python" / suite]
+        return [virtual_environment(out / f"venv-{package}-{version}", f"{package}=={version}"), HERE / "python" / suite]
     return install
+
+
+# The integration tests that clients bring along, run by python/own_tests.py.
+
+PYTEST = ("pytest==8.3.5", "pytest-timeout==2.4.0")
+
+
+def kafka_python_tests(version):
+    """Its archive has them, and the client itself beside them."""
+    def install(out):
+        home = out / f"kafka-python-tests-{version}"
+        python = virtual_environment(home / "venv", *PYTEST, "pytest-mock==3.17.0", "py==1.11.0", "lz4==4.4.5",
+                                     "python-snappy==0.7.3", "zstandard==0.25.0")
+        source = home / f"kafka_python-{version}"
+        if not (home / "complete").exists():
+            install_run([python, "-m", "pip", "download", "-q", "--no-binary", ":all:", "--no-deps", "-d", home,
+                         f"kafka-python=={version}"])
+            shutil.unpack_archive(f"{source}.tar.gz", home)
+            # Else `test` would be Python's own package of that name.
+            (source / "test" / "__init__.py").touch()
+            (home / "complete").touch()
+        return [python, HERE / "python/own_tests.py", "kafka-python", source]
+    # The tests name broker 0 and partition 3.
+    return Client("kafka-python-tests", version, "kafka", install, settings=("kafka.broker_id=0", "kafka.num_partitions=4"))
+
+
+CONFLUENT_TESTS = "CONFLUENT_KAFKA_PYTHON"
+
+
+def confluent_kafka_tests(name, suite, version):
+    """No archive of a registry has them: they are run from a checkout that the environment names."""
+    def install(out):
+        checkout = os.environ.get(CONFLUENT_TESTS)
+        if not checkout or not (Path(checkout) / "tests/integration").is_dir():
+            raise Unavailable(f"its archives have no tests: name a checkout of its source in {CONFLUENT_TESTS}")
+        python = virtual_environment(
+            out / f"confluent-kafka-tests-{version}/venv", *PYTEST, "pytest-asyncio==1.3.0", "requests-mock==1.12.1",
+            "respx==0.23.1", "async-timeout==5.0.1", f"confluent-kafka[avro,json,protobuf,rules,schemaregistry]=={version}")
+        return [python, HERE / "python/own_tests.py", suite, Path(checkout).resolve()]
+    # test_consumer_upgrade_downgrade looks at all members as soon as the last one has its share: the others must be quicker
+    # to rejoin than it is to hear of it.
+    return Client(name, version, "kafka", install, settings=("kafka.consumer_heartbeat_interval_ms=1000",))
 
 
 def node(package, version, suite, **environment):
@@ -162,9 +221,14 @@ CLIENTS = [
     Client("kafka-go", go_version("github.com/segmentio/kafka-go"), "kafka", go("kafkago")),
     kafka_clients("3.9.2"),
     kafka_tools("4.3.1"),
+    kafka_streams("4.3.1"),
+    kafka_connect("4.3.1"),
     Client("amqp-client", "5.28.0", "amqp",
            java("AmqpSuite", ["Checks", "AmqpSuite"], ("com.rabbitmq", "amqp-client", "5.28.0"))),
     Client("confluent-kafka", "2.16.1", "kafka", python("confluent-kafka", "2.16.1", "confluent_suite.py")),
+    kafka_python_tests("2.2.15"),
+    confluent_kafka_tests("confluent-kafka-tests", "confluent-kafka", "2.16.1"),
+    confluent_kafka_tests("confluent-kafka-tests-new-groups", "confluent-kafka-new-groups", "2.16.1"),
     Client("confluent-kafka-javascript", "1.10.1", "kafka",
            # When its prebuilt binary cannot be had it is built, with the libraries of this machine.
            node("@confluentinc/kafka-javascript", "1.10.1", "confluent_suite.mjs", CKJS_LINKING="dynamic")),

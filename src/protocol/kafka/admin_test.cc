@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "protocol/kafka/gen/create_acls.h"
+#include "protocol/kafka/gen/delete_acls.h"
 #include "protocol/kafka/gen/describe_log_dirs.h"
 #include "protocol/kafka/gen/describe_producers.h"
 #include "protocol/kafka/gen/describe_topic_partitions.h"
@@ -67,6 +69,36 @@ TEST_CASE("log_dirs_tell_the_stored_bytes_of_each_partition") {
     CHECK((all.total_bytes > 0) == (version >= 4));
     CHECK((all.usable_bytes > 0) == (version >= 4));
     CHECK(all.usable_bytes <= all.total_bytes);
+  }
+}
+
+TEST_CASE("every_rule_of_access_is_refused_because_there_are_none") {
+  TestBroker broker;
+  TestClient client(broker);
+  for (int16_t version = 1; version <= 3; ++version) {
+    CAPTURE(version);
+    const CreateAclsRequest creations{.creations = {{.resource_name = "t"}, {.resource_name = "u"}}};
+    const auto created = client.ask<CreateAclsResponse>(ApiKey::kCreateAcls, version, creations);
+    REQUIRE(created.results.size() == 2);
+    for (const auto& result : created.results) CHECK(result.error_code == ErrorCode::kSecurityDisabled);
+    const DeleteAclsRequest filters{.filters = {{}, {}, {}}};
+    const auto deleted = client.ask<DeleteAclsResponse>(ApiKey::kDeleteAcls, version, filters);
+    REQUIRE(deleted.filter_results.size() == 3);
+    for (const auto& result : deleted.filter_results) CHECK(result.error_code == ErrorCode::kSecurityDisabled);
+  }
+}
+
+TEST_CASE("described_partitions_name_no_eligible_leaders_instead_of_null") {
+  TestBroker broker;
+  TestClient client(broker);
+  create_topic(client, "t", 2);
+  const auto page = describe(client, pages_of({"t"}, 10));
+  REQUIRE(page.topics.at(0).partitions.size() == 2);
+  for (const auto& partition : page.topics[0].partitions) {
+    REQUIRE(partition.eligible_leader_replicas.has_value());
+    CHECK(partition.eligible_leader_replicas->empty());
+    REQUIRE(partition.last_known_elr.has_value());
+    CHECK(partition.last_known_elr->empty());
   }
 }
 

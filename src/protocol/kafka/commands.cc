@@ -29,6 +29,8 @@ constexpr Command kCommands[] = {
     {ApiKey::kInitProducerId, handle_init_producer_id},
     {ApiKey::kOffsetForLeaderEpoch, handle_offset_for_leader_epoch},
     {ApiKey::kDescribeAcls, handle_describe_acls},
+    {ApiKey::kCreateAcls, handle_create_acls},
+    {ApiKey::kDeleteAcls, handle_delete_acls},
     {ApiKey::kDescribeConfigs, handle_describe_configs},
     {ApiKey::kAlterConfigs, handle_alter_configs},
     {ApiKey::kDescribeLogDirs, handle_describe_log_dirs},

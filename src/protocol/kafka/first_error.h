@@ -38,6 +38,8 @@ void each_list(const Part& part, const F& f) {
   if constexpr (requires { part.results; }) f(part.results);
   if constexpr (requires { part.members; }) f(part.members);
   if constexpr (requires { part.coordinators; }) f(part.coordinators);
+  if constexpr (requires { part.filter_results; }) f(part.filter_results);
+  if constexpr (requires { part.matching_acls; }) f(part.matching_acls);
 }
 
 }  // namespace details

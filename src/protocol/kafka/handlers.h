@@ -70,6 +70,8 @@ void handle_describe_producers(Call call, base::View body);
 
 // on_admin.cc
 void handle_describe_acls(Call call, base::View body);
+void handle_create_acls(Call call, base::View body);
+void handle_delete_acls(Call call, base::View body);
 void handle_elect_leaders(Call call, base::View body);
 void handle_list_partition_reassignments(Call call, base::View body);
 

@@ -1,7 +1,10 @@
 // What administrators' tools ask of every broker and one broker alone answers at once: there are no replicas to move,
 // no leaders to elect and no access rules yet.
 #include <string>
+#include <string_view>
 
+#include "protocol/kafka/gen/create_acls.h"
+#include "protocol/kafka/gen/delete_acls.h"
 #include "protocol/kafka/gen/describe_acls.h"
 #include "protocol/kafka/gen/elect_leaders.h"
 #include "protocol/kafka/gen/list_partition_reassignments.h"
@@ -13,6 +16,7 @@ namespace polylog::kafka {
 namespace {
 
 constexpr int8_t kPreferred = 0, kUnclean = 1;
+constexpr std::string_view kNoAccessRules = "there are no access rules: everybody may do everything";
 
 ElectLeadersResponse::Partition election_reply(const Topic& topic, int32_t index) {
   const bool exists = topic != nullptr && index >= 0 && static_cast<size_t>(index) < topic->partitions.size();
@@ -25,8 +29,22 @@ ElectLeadersResponse::Partition election_reply(const Topic& topic, int32_t index
 void handle_describe_acls(Call call, base::View body) {
   DescribeAclsRequest request;
   if (!call.parse(body, request)) return;
-  call.reply(DescribeAclsResponse{.error_code = ErrorCode::kSecurityDisabled,
-                                  .error_message = "there are no access rules: everybody may do everything"});
+  call.reply(
+      DescribeAclsResponse{.error_code = ErrorCode::kSecurityDisabled, .error_message = std::string(kNoAccessRules)});
+}
+
+void handle_create_acls(Call call, base::View body) {
+  CreateAclsRequest request;
+  if (!call.parse(body, request)) return;
+  const CreateAclsResponse::Result refused{ErrorCode::kSecurityDisabled, std::string(kNoAccessRules)};
+  call.reply(CreateAclsResponse{.results = {request.creations.size(), refused}});
+}
+
+void handle_delete_acls(Call call, base::View body) {
+  DeleteAclsRequest request;
+  if (!call.parse(body, request)) return;
+  const DeleteAclsResponse::FilterResult refused{ErrorCode::kSecurityDisabled, std::string(kNoAccessRules), {}};
+  call.reply(DeleteAclsResponse{.filter_results = {request.filters.size(), refused}});
 }
 
 void handle_elect_leaders(Call call, base::View body) {

@@ -55,7 +55,11 @@ class Page {
     reply.topic_authorized_operations = kTopicOperations;
     size_t index = first;
     for (; index < topic->partitions.size() && partitions_left_ > 0; ++index, --partitions_left_) {
-      reply.partitions.push_back(leadership_of<Response::Partition>(call_, *topic, index));
+      Response::Partition& partition =
+          reply.partitions.emplace_back(leadership_of<Response::Partition>(call_, *topic, index));
+      // Nullable in the protocol, but Kafka's own clients walk them without a look.
+      partition.eligible_leader_replicas.emplace();
+      partition.last_known_elr.emplace();
     }
     if (index < topic->partitions.size()) end_at(name, index);
   }

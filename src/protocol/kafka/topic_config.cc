@@ -160,7 +160,7 @@ bool is_accepted(ConfigType type, const Accepted& accepted, std::string_view val
     case kString: return accepted.words.empty() || has_word(accepted.words, value);
     case kList:
       if (accepted.words.empty()) return true;
-      return !value.empty() && every_word(value, [&](std::string_view word) { return has_word(accepted.words, word); });
+      return every_word(value, [&](std::string_view word) { return has_word(accepted.words, word); });
     case kInt:
     case kShort:
     case kLong:

@@ -30,12 +30,14 @@ TEST_CASE("values_are_checked_by_type_and_range") {
   CHECK(accepts("cleanup.policy", "compact,delete"));
   CHECK(accepts("cleanup.policy", "compact, delete"));
   CHECK_FALSE(accepts("cleanup.policy", "shrink"));
-  CHECK_FALSE(accepts("cleanup.policy", ""));
+  CHECK(accepts("cleanup.policy", ""));
   CHECK(accepts("preallocate", "true"));
   CHECK_FALSE(accepts("preallocate", "yes"));
   CHECK(accepts("min.cleanable.dirty.ratio", "0.25"));
   CHECK_FALSE(accepts("min.cleanable.dirty.ratio", "1.25"));
-  CHECK(accepts("compression.type", "zstd"));
+  for (const char* codec : {"producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"}) {
+    CHECK(accepts("compression.type", codec));
+  }
   CHECK_FALSE(accepts("compression.type", "none"));
   CHECK_FALSE(accepts("compression.type", "brotli"));
   CHECK_FALSE(accepts("no.such.config", "1"));
@@ -123,6 +125,10 @@ TEST_CASE("a_topic_keeps_what_it_says_and_else_what_is_said_for_it") {
   CHECK(own.bytes_max == 1000);
   topic.attributes["kafka.cleanup.policy"] = "compact";
   CHECK(retention_of(topic, default_retention(config)).keeps_all());
+  topic.attributes["kafka.cleanup.policy"] = "";
+  CHECK(retention_of(topic, default_retention(config)).keeps_all());
+  CHECK_FALSE(settings_of(topic, config).is_compacted);
+  CHECK_FALSE(settings_of(topic, config).deletes);
   topic.attributes["kafka.cleanup.policy"] = "compact,delete";
   CHECK(retention_of(topic, default_retention(config)).bytes_max == 1000);
 }

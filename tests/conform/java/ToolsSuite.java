@@ -1,19 +1,9 @@
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.concurrent.TimeUnit;
 
 /** Kafka's console tools, each run as a user runs it: in a process of its own. ToolsSuite BOOTSTRAP */
-public final class ToolsSuite {
-  private static final String TOOLS = "org.apache.kafka.tools.";
-  private static final int SECONDS_MAX = 60;
+public final class ToolsSuite extends Tool {
   private static final Checks checks = new Checks();
-  private static String bootstrap;
-  private static int topics;
-
-  private record Output(int code, String text) {}
 
   public static void main(String[] args) {
     bootstrap = args[0];
@@ -22,62 +12,8 @@ public final class ToolsSuite {
     records();
     groups();
     cluster();
+    PerfChecks.add(checks);
     checks.runAndExit();
-  }
-
-  private static String topic() {
-    return "tool-" + ++topics;
-  }
-
-  private static Output run(String input, String tool, String... args) throws Exception {
-    List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().get(), "-Xmx128m",
-        "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp",
-        System.getProperty("java.class.path"), tool, "--bootstrap-server", bootstrap));
-    command.addAll(List.of(args));
-    Path in = Files.createTempFile("tool", ".in");
-    Path out = Files.createTempFile("tool", ".out");
-    Files.writeString(in, input);
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectInput(in.toFile())
-        .redirectOutput(out.toFile()).start();
-    boolean ended = process.waitFor(SECONDS_MAX, TimeUnit.SECONDS);
-    if (!ended) process.destroyForcibly().waitFor();
-    String text = Files.readString(out, StandardCharsets.UTF_8);
-    Files.delete(in);
-    Files.delete(out);
-    if (!ended) throw new AssertionError(tool + " took longer than " + SECONDS_MAX + " s: " + text);
-    return new Output(process.exitValue(), text);
-  }
-
-  private static String good(String tool, String... args) throws Exception {
-    Output output = run("", tool, args);
-    if (output.code != 0) throw new AssertionError(tool + " ended with " + output.code + ": " + output.text);
-    return output.text;
-  }
-
-  private static void has(String text, String... wanted) {
-    for (String part : wanted)
-      if (!text.contains(part)) throw new AssertionError("no '" + part + "' in: " + text);
-  }
-
-  private static String made(int partitions) throws Exception {
-    String topic = topic();
-    good(TOOLS + "TopicCommand", "--create", "--topic", topic, "--partitions", "" + partitions);
-    return topic;
-  }
-
-  private static void send(String topic, int count) throws Exception {
-    StringBuilder lines = new StringBuilder();
-    for (int i = 0; i < count; ++i) lines.append("key").append(i).append(":m").append(i).append('\n');
-    Output output = run(lines.toString(), TOOLS + "ConsoleProducer", "--topic", topic, "--reader-property",
-        "parse.key=true", "--reader-property", "key.separator=:");
-    if (output.code != 0) throw new AssertionError("console producer: " + output.text);
-  }
-
-  private static String read(String topic, int count, String... more) throws Exception {
-    List<String> args = new ArrayList<>(List.of("--topic", topic, "--from-beginning", "--max-messages", "" + count,
-        "--timeout-ms", "20000"));
-    args.addAll(List.of(more));
-    return good(TOOLS + "consumer.ConsoleConsumer", args.toArray(new String[0]));
   }
 
   private static void topics() {
@@ -93,7 +29,7 @@ public final class ToolsSuite {
       has(good(tool, "--describe", "--topic", topic), "PartitionCount: 5");
       good(tool, "--describe", "--unavailable-partitions");
       good(tool, "--create", "--if-not-exists", "--topic", topic);
-      has(run("", tool, "--create", "--topic", topic).text, "already exists");
+      has(run("", tool, "--create", "--topic", topic).text(), "already exists");
       good(tool, "--delete", "--topic", topic);
       Checks.that(!good(tool, "--list").contains(topic), "it is gone");
     });
@@ -109,7 +45,7 @@ public final class ToolsSuite {
       good(tool, with(of, "--alter", "--delete-config", "max.message.bytes"));
       Checks.that(!good(tool, with(of, "--describe")).contains("max.message.bytes"), "it is the default again");
       has(good(tool, with(of, "--describe", "--all")), "max.message.bytes=1048588");
-      Checks.that(run("", tool, with(of, "--alter", "--add-config", "no.such=1")).code != 0, "an unknown key is refused");
+      Checks.that(run("", tool, with(of, "--alter", "--add-config", "no.such=1")).code() != 0, "an unknown key is refused");
     });
     checks.add("kafka-configs describes the broker", () ->
         has(good(tool, "--entity-type", "brokers", "--entity-name", "1", "--describe", "--all"), "message.max.bytes=1048588"));
@@ -204,25 +140,24 @@ public final class ToolsSuite {
   private static void cluster() {
     checks.add("kafka-broker-api-versions shows the versions", () ->
         has(good(TOOLS + "BrokerApiVersionsCommand"), "Produce(0)", "Fetch(1)", "(id: 1"));
-    checks.add("kafka-cluster tells the id", () -> {
-      Output output = runPlain(TOOLS + "ClusterTool", "cluster-id", "--bootstrap-server", bootstrap);
-      Checks.equal(0, output.code);
-      has(output.text, "Cluster ID: ");
+    checks.add("kafka-log-dirs tells the size of each partition", () -> {
+      String topic = made(2);
+      send(topic, 10);
+      String text = good(TOOLS + "LogDirsCommand", "--describe", "--broker-list", "1", "--topic-list", topic);
+      has(text, "\"partition\":\"" + topic + "-0\"", "\"partition\":\"" + topic + "-1\"", "\"error\":null",
+          "\"isFuture\":false");
+      Checks.that(text.replaceAll("(?s).*?\"size\":(\\d+)", "$1 ").matches("(?s).*\\b[1-9]\\d+ .*"), "a size: " + text);
     });
-  }
-
-  private static Output runPlain(String tool, String... args) throws Exception {
-    List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().get(), "-Xmx128m",
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", System.getProperty("java.class.path"), tool));
-    command.addAll(List.of(args));
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    return new Output(process.waitFor(), text);
-  }
-
-  private static String[] with(String[] first, String... more) {
-    List<String> all = new ArrayList<>(List.of(first));
-    all.addAll(List.of(more));
-    return all.toArray(new String[0]);
+    checks.add("kafka-leader-election has nothing to do", () -> {
+      String text = good(TOOLS + "LeaderElectionCommand", "--election-type", "preferred", "--topic", made(1), "--partition", "0");
+      has(text, "Valid replica already elected");
+    });
+    checks.add("kafka-reassign-partitions lists none", () ->
+        has(good(TOOLS + "reassign.ReassignPartitionsCommand", "--list"), "No partition reassignments found"));
+    checks.add("kafka-cluster tells the id", () -> {
+      Output output = runPlain("", TOOLS + "ClusterTool", "cluster-id", "--bootstrap-server", bootstrap);
+      Checks.equal(0, output.code());
+      has(output.text(), "Cluster ID: ");
+    });
   }
 }

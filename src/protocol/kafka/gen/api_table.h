@@ -30,6 +30,8 @@ enum class ApiKey : int16_t {
   kInitProducerId = 22,
   kOffsetForLeaderEpoch = 23,
   kDescribeAcls = 29,
+  kCreateAcls = 30,
+  kDeleteAcls = 31,
   kDescribeConfigs = 32,
   kAlterConfigs = 33,
   kDescribeLogDirs = 35,
@@ -61,7 +63,7 @@ struct ApiRow {
   constexpr bool is_flexible(int16_t version) const { return version >= flexible_from; }
 };
 
-inline constexpr std::array<ApiRow, 37> kApiTable{{
+inline constexpr std::array<ApiRow, 39> kApiTable{{
     {ApiKey::kProduce, "Produce", 0, 3, 11, 9},
     {ApiKey::kFetch, "Fetch", 4, 4, 17, 12},
     {ApiKey::kListOffsets, "ListOffsets", 1, 1, 10, 6},
@@ -83,6 +85,8 @@ inline constexpr std::array<ApiRow, 37> kApiTable{{
     {ApiKey::kInitProducerId, "InitProducerId", 0, 0, 5, 2},
     {ApiKey::kOffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 2, 4, 4},
     {ApiKey::kDescribeAcls, "DescribeAcls", 1, 1, 3, 2},
+    {ApiKey::kCreateAcls, "CreateAcls", 1, 1, 3, 2},
+    {ApiKey::kDeleteAcls, "DeleteAcls", 1, 1, 3, 2},
     {ApiKey::kDescribeConfigs, "DescribeConfigs", 1, 1, 4, 4},
     {ApiKey::kAlterConfigs, "AlterConfigs", 0, 0, 2, 2},
     {ApiKey::kDescribeLogDirs, "DescribeLogDirs", 0, 0, 4, 2},

@@ -600,6 +600,58 @@ void visit_named(auto& f, DescribeAclsResponse& m) {
   f("error_message", m.error_message);
   f("resources", m.resources);
 }
+void visit_named(auto& f, CreateAclsRequest::Creation& m) {
+  f("resource_type", m.resource_type);
+  f("resource_name", m.resource_name);
+  f("resource_pattern_type", m.resource_pattern_type);
+  f("principal", m.principal);
+  f("host", m.host);
+  f("operation", m.operation);
+  f("permission_type", m.permission_type);
+}
+void visit_named(auto& f, CreateAclsRequest& m) {
+  f("creations", m.creations);
+}
+void visit_named(auto& f, CreateAclsResponse::Result& m) {
+  f("error_code", m.error_code);
+  f("error_message", m.error_message);
+}
+void visit_named(auto& f, CreateAclsResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("results", m.results);
+}
+void visit_named(auto& f, DeleteAclsRequest::Filter& m) {
+  f("resource_type_filter", m.resource_type_filter);
+  f("resource_name_filter", m.resource_name_filter);
+  f("pattern_type_filter", m.pattern_type_filter);
+  f("principal_filter", m.principal_filter);
+  f("host_filter", m.host_filter);
+  f("operation", m.operation);
+  f("permission_type", m.permission_type);
+}
+void visit_named(auto& f, DeleteAclsRequest& m) {
+  f("filters", m.filters);
+}
+void visit_named(auto& f, DeleteAclsResponse::MatchingAcl& m) {
+  f("error_code", m.error_code);
+  f("error_message", m.error_message);
+  f("resource_type", m.resource_type);
+  f("resource_name", m.resource_name);
+  f("pattern_type", m.pattern_type);
+  f("principal", m.principal);
+  f("host", m.host);
+  f("operation", m.operation);
+  f("permission_type", m.permission_type);
+}
+void visit_named(auto& f, DeleteAclsResponse::FilterResult& m) {
+  f("error_code", m.error_code);
+  f("error_message", m.error_message);
+  f("matching_acls", m.matching_acls);
+}
+void visit_named(auto& f, DeleteAclsResponse& m) {
+  f("throttle_time_ms", m.throttle_time_ms);
+  f("filter_results", m.filter_results);
+}
 void visit_named(auto& f, DescribeConfigsRequest::Resource& m) {
   f("resource_type", m.resource_type);
   f("resource_name", m.resource_name);

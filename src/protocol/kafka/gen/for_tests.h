@@ -23,6 +23,8 @@
 #include "protocol/kafka/gen/init_producer_id.h"
 #include "protocol/kafka/gen/offset_for_leader_epoch.h"
 #include "protocol/kafka/gen/describe_acls.h"
+#include "protocol/kafka/gen/create_acls.h"
+#include "protocol/kafka/gen/delete_acls.h"
 #include "protocol/kafka/gen/describe_configs.h"
 #include "protocol/kafka/gen/alter_configs.h"
 #include "protocol/kafka/gen/describe_log_dirs.h"
@@ -63,6 +65,8 @@
   X(InitProducerId)             \
   X(OffsetForLeaderEpoch)       \
   X(DescribeAcls)               \
+  X(CreateAcls)                 \
+  X(DeleteAcls)                 \
   X(DescribeConfigs)            \
   X(AlterConfigs)               \
   X(DescribeLogDirs)            \
@@ -271,6 +275,24 @@ void visit(auto& f, DescribeAclsResponse::Resource& m) {
 void visit(auto& f, DescribeAclsResponse& m) {
   each(f, m.throttle_time_ms, m.error_code, m.error_message, m.resources);
 }
+void visit(auto& f, CreateAclsRequest::Creation& m) {
+  each(f, m.resource_type, m.resource_name, m.resource_pattern_type, m.principal, m.host, m.operation,
+       m.permission_type);
+}
+void visit(auto& f, CreateAclsRequest& m) { each(f, m.creations); }
+void visit(auto& f, CreateAclsResponse::Result& m) { each(f, m.error_code, m.error_message); }
+void visit(auto& f, CreateAclsResponse& m) { each(f, m.throttle_time_ms, m.results); }
+void visit(auto& f, DeleteAclsRequest::Filter& m) {
+  each(f, m.resource_type_filter, m.resource_name_filter, m.pattern_type_filter, m.principal_filter, m.host_filter,
+       m.operation, m.permission_type);
+}
+void visit(auto& f, DeleteAclsRequest& m) { each(f, m.filters); }
+void visit(auto& f, DeleteAclsResponse::MatchingAcl& m) {
+  each(f, m.error_code, m.error_message, m.resource_type, m.resource_name, m.pattern_type, m.principal, m.host,
+       m.operation, m.permission_type);
+}
+void visit(auto& f, DeleteAclsResponse::FilterResult& m) { each(f, m.error_code, m.error_message, m.matching_acls); }
+void visit(auto& f, DeleteAclsResponse& m) { each(f, m.throttle_time_ms, m.filter_results); }
 void visit(auto& f, DescribeConfigsRequest::Resource& m) {
   each(f, m.resource_type, m.resource_name, m.configuration_keys);
 }
