@@ -17,7 +17,11 @@ double per_second(uint64_t count, uint64_t ns) {
 }  // namespace
 
 Ledger::Ledger(const Plan& plan, const Windows& windows, uint32_t run)
-    : plan_(plan), windows_(windows), run_(run), lanes_(plan.lanes()) {}
+    : plan_(plan),
+      windows_{.unacknowledged_max = std::min(windows.unacknowledged_max, kUnacknowledgedBytesMax / plan.message_bytes),
+               .unreceived_max = std::min(windows.unreceived_max, kUnreceivedBytesMax / plan.message_bytes)},
+      run_(run),
+      lanes_(plan.lanes()) {}
 
 void Ledger::begin(uint64_t now_ns) {
   const double seconds = plan_.warm_up_seconds + plan_.seconds;

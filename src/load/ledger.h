@@ -19,7 +19,9 @@
 
 namespace polylog::load {
 
-// How much may be under way when nothing else sets the pace.
+// How much may be under way when nothing else sets the pace. Of large messages less: kUnacknowledgedBytesMax.
+inline constexpr uint64_t kUnacknowledgedBytesMax = 64 << 20;
+inline constexpr uint64_t kUnreceivedBytesMax = 256 << 20;
 struct Windows {
   uint64_t unacknowledged_max = 1000;
   uint64_t unreceived_max = 20'000;

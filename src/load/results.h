@@ -52,7 +52,7 @@ struct Results {
   uint64_t acknowledged = 0;  // different messages
   uint64_t received = 0;      // different messages
   uint64_t lost = 0;          // acknowledged and not received
-  uint64_t unconfirmed = 0;   // neither acknowledged nor received: nobody knows
+  uint64_t unconfirmed = 0;   // never acknowledged
   uint64_t unsent = 0;        // due, but never sent
   uint64_t duplicates = 0;
   uint64_t out_of_order = 0;

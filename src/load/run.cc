@@ -73,7 +73,7 @@ void Run::drain() {
   const uint64_t give_up_ns = now_ns() + kDrainNsMax;
   uint64_t moved_ns = now_ns();
   uint64_t moved = 0;
-  while (!ledger_.settled(now_ns()) && now_ns() < give_up_ns && !hooks_.stopping()) {
+  while (!ledger_.settled(now_ns()) && now_ns() < give_up_ns) {
     turn();
     const uint64_t now = now_ns();
     const uint64_t sum = ledger_.acknowledged() + ledger_.received();

@@ -141,7 +141,9 @@ std::vector<Tick> linear_ticks(double max) {
   else if (max / decade <= 5)
     step = decade / 2;
   std::vector<Tick> ticks;
-  for (double at = 0; ticks.size() < 2 || at < max + step * 0.5; at += step) ticks.push_back({at, label_of(at)});
+  for (int i = 0; ticks.size() < 2 || ticks.back().at < max; ++i) {
+    ticks.push_back({i * step, label_of(i * step)});
+  }
   return ticks;
 }
 
