@@ -27,8 +27,8 @@ struct Rig {
   Rig() : producer({}, {}, ledger, {}, {{.index = 0, .queue = "q"}}) {
     ledger.begin(kBegin);
     producer.greet(output);
-    for (const uint32_t reply : {kConnectionStart, kConnectionTune, kConnectionOpenOk, kChannelOpenOk, kQueueDeclareOk,
-                                 kConfirmSelectOk}) {
+    for (const uint32_t reply :
+         {kConnectionStart, kConnectionTune, kConnectionOpenOk, kChannelOpenOk, kQueueDeclareOk, kConfirmSelectOk}) {
       REQUIRE(take(method_frame(reply)));
     }
     REQUIRE(producer.ready());
