@@ -14,7 +14,6 @@
 
 #include "bench/support/amqp_wire.h"
 #include "bench/support/clock.h"
-#include "bench/support/histogram.h"
 #include "bench/support/options.h"
 #include "bench/support/phase.h"
 #include "bench/support/report.h"
@@ -87,8 +86,10 @@ class Client {
     amqp::delete_queue(publisher_, queue_);
     amqp::declare_durable_queue(publisher_, queue_, type_);
     amqp::select_confirms(publisher_);
-    message_ = amqp::persistent_message(queue_, size_);
-    stamp_at_ = message_.size() - 1 - size_;
+    load::amqp::MessageFrames frames =
+        load::amqp::message_frames(queue_, size_, /*persistent=*/true, load::amqp::kFrameBytesMax);
+    message_ = std::move(frames.bytes);
+    stamp_at_ = frames.body_at;
     first_ns_ = now_ns();
   }
 
@@ -151,24 +152,24 @@ class Client {
   void read_frames(Socket& socket) {
     size_t used = 0;
     while (const auto frame = amqp::next_frame(socket.input().substr(used))) {
-      if (frame->type == amqp::frame_method) on_method(*frame);
-      if (frame->type == amqp::frame_body) on_body(frame->payload);
+      if (frame->type == load::amqp::kFrameMethod) on_method(*frame);
+      if (frame->type == load::amqp::kFrameBody) on_body(frame->payload);
       used += frame->size;
     }
     socket.consume(used);
   }
 
-  void on_method(const amqp::Frame& frame) {
+  void on_method(const load::amqp::Frame& frame) {
     switch (frame.method()) {
-      case amqp::basic_ack: {
-        const uint64_t tag = amqp::read_u64(frame.arguments());
+      case load::amqp::kBasicAck: {
+        const uint64_t tag = load::amqp::read_u64(frame.arguments());
         const bool multiple = (frame.arguments()[8] & 1) != 0;
         multiple ? confirms_.confirm_up_to(tag) : confirms_.confirm(tag);
         break;
       }
-      case amqp::basic_deliver: {
+      case load::amqp::kBasicDeliver: {
         const auto tag_length = static_cast<uint8_t>(frame.arguments()[0]);
-        delivery_tag_ = amqp::read_u64(frame.arguments().substr(1 + size_t{tag_length}));
+        delivery_tag_ = load::amqp::read_u64(frame.arguments().substr(1 + size_t{tag_length}));
         break;
       }
       default: amqp::exit_on_close(frame);
@@ -184,7 +185,7 @@ class Client {
       latencies_.add(now_ns() - scheduled_ns);
     }
     if (++unacknowledged_ < ack_every_) return;
-    amqp::append_ack(consumer_.output, delivery_tag_);
+    load::amqp::put_ack(consumer_.output, delivery_tag_);
     unacknowledged_ = 0;
   }
 

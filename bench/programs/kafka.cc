@@ -18,7 +18,6 @@
 #include <utility>
 
 #include "bench/support/clock.h"
-#include "bench/support/histogram.h"
 #include "bench/support/options.h"
 #include "bench/support/phase.h"
 #include "bench/support/report.h"

@@ -18,7 +18,6 @@
 #include "bench/support/ack_log.h"
 #include "bench/support/clock.h"
 #include "bench/support/frame_log.h"
-#include "bench/support/histogram.h"
 #include "bench/support/options.h"
 #include "bench/support/report.h"
 #include "bench/support/scratch_file.h"

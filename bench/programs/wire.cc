@@ -18,7 +18,6 @@
 #include <thread>
 
 #include "bench/support/clock.h"
-#include "bench/support/histogram.h"
 #include "bench/support/kafka_wire.h"
 #include "bench/support/options.h"
 #include "bench/support/phase.h"
@@ -35,10 +34,9 @@ namespace {
 
 // The reply at the front of the input without its size field; empty while it is incomplete.
 std::string_view front_reply(const Socket& socket) {
-  const std::string_view input = socket.input();
-  if (input.size() < 4) return {};
-  const auto size = static_cast<size_t>(kafka::read_i32(input));
-  return input.size() < 4 + size ? std::string_view{} : input.substr(4, size);
+  const auto reply = load::kafka::front_reply(socket.input());
+  if (!reply) fail("reply", 0);
+  return *reply;
 }
 
 // Sends and waits, on a blocking socket. The reply is the caller's to consume.
@@ -52,8 +50,9 @@ std::string_view call(Socket& socket, std::string_view request) {
 void create_topic(uint16_t port, const std::string& topic, int32_t partitions) {
   Socket socket;
   socket.connect(port);
-  const int16_t error = kafka::create_topic_error(call(socket, kafka::create_topic_request(topic, partitions)));
-  if (error != 0) fail("create topic", error);
+  const auto error =
+      load::kafka::create_topic_error(call(socket, load::kafka::create_topic_request(topic, partitions)));
+  if (!error || *error != 0) fail("create topic", error ? *error : 0);
   sleep_ns(500'000'000);
 }
 
@@ -168,7 +167,7 @@ class Fetch {
   void turn() {
     while (front_reply(socket_).empty()) socket_.fill();
     const std::string_view reply = front_reply(socket_);
-    const auto head = kafka::read_fetch_head(reply, topic_.size());
+    const auto head = kafka::read_fetch_head(reply);
     if (head.error != 0) fail("fetch", head.error);
     if (static_cast<size_t>(head.record_bytes) != batch_bytes_)
       fail("fetch: not one batch but bytes", head.record_bytes);

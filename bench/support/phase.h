@@ -6,6 +6,7 @@
 #include "bench/support/clock.h"
 #include "bench/support/options.h"
 #include "bench/support/report.h"
+#include "bench/support/server_usage.h"
 
 namespace polylog::bench {
 

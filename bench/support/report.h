@@ -5,9 +5,11 @@
 #include <string>
 #include <string_view>
 
-#include "bench/support/histogram.h"
+#include "load/histogram.h"
 
 namespace polylog::bench {
+
+using load::Histogram;
 
 class Report {
  public:

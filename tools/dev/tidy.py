@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
 LAYERS = ["base", "io", "http", "storage", "broker", "protocol", "server"]
+LOAD = "load"  # a client beside the layers: it includes base alone, and the server's command line alone includes it
 SHARED_PROTOCOL_DIRS = {"aws", "management"}
 NEUTRAL_DIRS = ["base", "io", "storage", "broker"]
 LINES_MAX = 800
@@ -53,6 +54,10 @@ def where(path, text="", position=0):
 def wrong_direction(path, included):
     """Why `path` may not include "included", or None."""
     own, target = path.relative_to(SRC).parts, included.split("/")
+    if own[0] == LOAD:
+        return None if target[0] in (LOAD, "base") or target[0] not in LAYERS else f"{LOAD} may include base only"
+    if target[0] == LOAD:
+        return None if own[:2] == ("server", "cli") else f"server/cli alone may include {LOAD}"
     if target[0] not in LAYERS or own[0] not in LAYERS:
         return None
     if LAYERS.index(target[0]) > LAYERS.index(own[0]):

@@ -84,6 +84,26 @@ constexpr OptionRow kDumpOptions[] = {
     {"--limit", "N", "stop after so many lines"},
     {"--json", "", "write a JSON object a line, for programs"},
 };
+constexpr OptionRow kBenchOptions[] = {
+    {"--for", "kafka|amqp", "what the server speaks", false, true},
+    {"--target", "HOST:PORT", "the server; default: 127.0.0.1 and the protocol's port, 9092 or 5672"},
+    {"--profile", "1k|10k|100k|max", "messages a second in all; max: as fast as it goes; default 1k"},
+    {"--seconds", "N", "how long it measures; default 10"},
+    {"--warm-up", "N", "so many seconds before them do not count; default 0"},
+    {"--size", "BYTES", "of each message, 24 to 1000000; default 100"},
+    {"--partitions", "N", "of the topic, 1 to 1000; default 1"},
+    {"--queues", "N", "how many queues, 1 to 1000; default 1"},
+    {"--connections", "N", "producers, and as many consumers, but at most one a partition or queue; default 1"},
+    {"--queue-type", "classic|quorum", "default classic"},
+    {"--durable", "yes|no", "queues that outlive a restart, with persistent messages; default yes"},
+    {"--user", "NAME", "for AMQP; default guest"},
+    {"--password", "TEXT", "for AMQP; default guest"},
+    {"--name", "NAME", "of the topic or queue, which must not exist; default: polylog-bench-, and a random number"},
+    {"--keep", "", "leave the topic or queues there at the end"},
+    {"--pid", "N", "the server's process; default: what listens on the port, if that is on this machine"},
+    {"--report", "FILE.html", "write a page with plots as well; it needs no network"},
+    {"--json", "", "write JSON, for programs"},
+};
 constexpr OptionRow kShell[] = {{"SHELL", "bash|zsh|fish", "the shell that reads it", false, true}};
 constexpr OptionRow kManPage[] = {{"GROUP", "stream|group|queue", "the page of this group of commands"}};
 
@@ -132,6 +152,20 @@ constexpr CommandRow kCommands[] = {
      true},
     {"", "dump", "print what is in one file of a data directory", kDumpPath, kDumpOptions, run_dump,
      "dump prints a line for each thing: its offset, what it is, and what it says.", true},
+    {"",
+     "bench",
+     "put load on a server, polylog or another, and measure it",
+     {},
+     kBenchOptions,
+     run_bench,
+     "bench creates a topic or queues, produces and consumes at once, and deletes them at the end. Latency counts from "
+     "the "
+     "time at which a message was due, so a server that stalls cannot hide it. When a connection breaks it connects "
+     "again, "
+     "sends again what was not acknowledged, and says how long the outage was. Exit status: 0 it was measured, 1 it "
+     "was "
+     "not, or acknowledged messages were lost, 2 an argument is wrong.",
+     true},
     {"", "completion", "print a script that completes these commands in a shell", kShell, {}, nullptr},
     {"", "man", "print a manual page, for man -l -", kManPage, {}, nullptr},
 };

@@ -67,5 +67,6 @@ base::Result<> run_status(Context& context);  // node_commands.cc
 base::Result<> run_config(Context& context);
 base::Result<> run_check(Context& context);  // check_command.cc
 base::Result<> run_dump(Context& context);   // dump_command.cc
+base::Result<> run_bench(Context& context);  // bench_command.cc
 
 }  // namespace polylog::server

@@ -1,4 +1,4 @@
-// Latencies in buckets of 1.6 % relative width: constant memory, and adding one costs a few instructions.
+// Latencies in buckets of 1.6 % relative width: constant memory, and adding one costs a few instructions. Nanoseconds.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace polylog::bench {
+namespace polylog::load {
 
 class Histogram {
  public:
@@ -19,6 +19,14 @@ class Histogram {
 
   uint64_t count() const { return count_; }
   uint64_t max_ns() const { return max_ns_; }
+
+  // Calls visit(lowest value in ns, count) for each bucket that holds something, in rising order.
+  template <typename Visit>
+  void for_each_bucket(Visit visit) const {
+    for (size_t bucket = 0; bucket < buckets_.size(); bucket++) {
+      if (buckets_[bucket] > 0) visit(lowest_of(bucket), buckets_[bucket]);
+    }
+  }
 
   // The value below which the given part of all values lies; 0 when empty.
   uint64_t percentile_ns(double part) const {
@@ -51,4 +59,4 @@ class Histogram {
   uint64_t max_ns_ = 0;
 };
 
-}  // namespace polylog::bench
+}  // namespace polylog::load
