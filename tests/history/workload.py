@@ -1,0 +1,340 @@
+"""The clients of a round: each role is a process of its own that writes its history until SIGTERM.
+
+Producers and consumers are unmodified librdkafka (confluent-kafka), kafka-python and pika. They retry over whatever happens to
+the broker: what they are told is the history. A value is `CLIENT:NUMBER`, followed by filling that is not recorded.
+"""
+import os
+import random
+import signal
+import threading
+import time
+
+import confluent_kafka
+import kafka
+import pika
+from confluent_kafka.admin import AdminClient
+
+from history import Recorder
+
+TOPIC, QUEUE = "history", "history-q"
+PARTITIONS = 3
+FLUSH_SECONDS = 60
+COMMIT_SECONDS = 0.1
+SETTLE_COUNT = 20
+PREFETCH = 100
+SESSION_MS = 6000
+REQUEST_SECONDS = 15      # longer than any pause, so that few outcomes stay unknown
+LIBRDKAFKA = {"socket.timeout.ms": REQUEST_SECONDS * 1000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 300,
+              "log_level": 0, "error_cb": lambda _error: None}
+FENCED = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "FENCED_INSTANCE_ID", "STALE_MEMBER_EPOCH",
+          "FENCED_MEMBER_EPOCH", "_NO_OFFSET", "_STATE", "_ASSIGNMENT_LOST"}
+
+
+class Client:
+    """What every role needs: its history, its pace, and whether it should go on."""
+
+    def __init__(self, setup, name):
+        self.setup, self.name = setup, name
+        self.history = Recorder(setup["folder"], name)
+        self.stopping = threading.Event()
+        self.filling = b" " + b"x" * setup.get("value_bytes", 50)
+        self.bootstrap = f"127.0.0.1:{setup['kafka']}"
+
+    def paced(self):
+        """Numbers, so many a second."""
+        number, due = 0, time.monotonic()
+        while not self.stopping.is_set():
+            yield number
+            number += 1
+            due = max(due + 1 / self.setup["per_second"], time.monotonic() - 0.5)
+            time.sleep(max(0, due - time.monotonic()))
+
+    def value(self, number):
+        return f"{self.name}:{number}"
+
+    def body(self, value):
+        return value.encode() + self.filling
+
+
+def value_in(body):
+    return body.split(b" ", 1)[0].decode()
+
+
+# ---- Kafka producers
+
+def librdkafka_producer(client, once):
+    producer = confluent_kafka.Producer({
+        **LIBRDKAFKA, "bootstrap.servers": client.bootstrap, "enable.idempotence": once, "acks": "all", "linger.ms": 2,
+        "max.in.flight": 5 if once else 1, "message.timeout.ms": 2 * FLUSH_SECONDS * 1000, "retry.backoff.ms": 50})
+
+    def told(op):
+        def callback(error, message):
+            if error is None:
+                op.ok(offset=message.offset())
+            elif error.code() == confluent_kafka.KafkaError._MSG_TIMED_OUT:
+                op.info(error=str(error))
+            else:
+                op.fail(error=str(error))
+        return callback
+
+    for number in client.paced():
+        value = client.value(number)
+        op = client.history.invoke("send", value=value, partition=number % PARTITIONS, once=once)
+        producer.produce(TOPIC, client.body(value), partition=number % PARTITIONS, on_delivery=told(op))
+        producer.poll(0)
+    producer.flush(FLUSH_SECONDS)
+
+
+def kafka_python_producer(client):
+    producer = kafka.KafkaProducer(
+        bootstrap_servers=client.bootstrap, acks="all", enable_idempotence=True, retries=2 ** 31 - 1, linger_ms=2,
+        max_block_ms=FLUSH_SECONDS * 1000, delivery_timeout_ms=2 * FLUSH_SECONDS * 1000, retry_backoff_ms=50,
+        request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300)
+    for number in client.paced():
+        value = client.value(number)
+        op = client.history.invoke("send", value=value, partition=number % PARTITIONS, once=True)
+        sent = producer.send(TOPIC, client.body(value), partition=number % PARTITIONS)
+        sent.add_callback(lambda told, op=op: op.ok(offset=told.offset))
+        sent.add_errback(lambda error, op=op: op.fail(error=repr(error)))
+    producer.flush(FLUSH_SECONDS)
+
+
+# ---- Kafka consumers
+
+class Member:
+    """What a consumer of a group holds, has read, and must commit. The two libraries differ in how they are asked."""
+
+    def __init__(self, client, group):
+        self.client, self.group, self.history = client, group, client.history
+        self.held, self.next, self.commit_due = set(), {}, 0
+
+    def on_assigned(self, partitions):
+        self.held |= set(partitions)
+        self.history.saw("assigned", group=self.group, partitions=sorted(partitions))
+
+    def on_revoked(self, partitions):
+        self.held -= set(partitions)
+        for partition in partitions:
+            self.next.pop(partition, None)
+        if partitions:
+            self.history.saw("revoked", group=self.group, partitions=sorted(partitions))
+
+    def on_record(self, partition, offset, body):
+        self.history.saw("record", group=self.group, partition=partition, offset=offset, value=value_in(body))
+        self.next[partition] = offset + 1
+
+    def commit_when_due(self, commit):
+        """`commit` returns why it is not known to have happened, or None; an answer that fences is a certain no."""
+        if not self.next or time.monotonic() < self.commit_due:
+            return
+        self.commit_due = time.monotonic() + COMMIT_SECONDS
+        offsets, self.next = self.next, {}
+        op = self.history.invoke("commit", group=self.group, offsets=sorted(offsets.items()))
+        error = commit(offsets)
+        if error is None:
+            op.ok()
+        elif error in FENCED:
+            op.fail(error=error)
+        else:
+            op.info(error=error)
+
+
+def librdkafka_member(client, group, strategy):
+    consumer_settings = {"group.protocol": "consumer"} if strategy == "consumer" else {
+        "partition.assignment.strategy": strategy, "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300}
+    consumer = confluent_kafka.Consumer({
+        **LIBRDKAFKA, **consumer_settings, "bootstrap.servers": client.bootstrap, "group.id": group,
+        "enable.auto.commit": False, "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100, "retry.backoff.ms": 50})
+    member = Member(client, group)
+
+    def places(found):
+        return [place.partition for place in found]
+
+    def commit(offsets):
+        try:
+            told = consumer.commit(asynchronous=False, offsets=[
+                confluent_kafka.TopicPartition(TOPIC, p, o) for p, o in offsets.items()])
+            return next((place.error.name() for place in told if place.error), None)
+        except confluent_kafka.KafkaException as error:
+            return error.args[0].name()
+
+    consumer.subscribe([TOPIC], on_assign=lambda _, found: member.on_assigned(places(found)),
+                       on_revoke=lambda _, found: member.on_revoked(places(found)),
+                       on_lost=lambda _, found: member.on_revoked(places(found)))
+    while not client.stopping.is_set():
+        message = consumer.poll(0.1)
+        if message is not None and not message.error():
+            member.on_record(message.partition(), message.offset(), message.value())
+        member.commit_when_due(commit)
+    member.on_revoked(sorted(member.held))
+    consumer.close()
+
+
+class Listener(kafka.ConsumerRebalanceListener):
+    def __init__(self, member):
+        self.member = member
+
+    def on_partitions_assigned(self, assigned):
+        self.member.on_assigned([place.partition for place in assigned])
+
+    def on_partitions_revoked(self, revoked):
+        self.member.on_revoked([place.partition for place in revoked])
+
+
+def kafka_python_member(client, group):
+    consumer = kafka.KafkaConsumer(
+        bootstrap_servers=client.bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
+        session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300, fetch_max_wait_ms=100, retry_backoff_ms=50,
+        request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300,
+        max_poll_records=50)
+    member = Member(client, group)
+
+    def commit(offsets):
+        try:
+            consumer.commit({kafka.TopicPartition(TOPIC, p): kafka.OffsetAndMetadata(o, "", -1)
+                             for p, o in offsets.items()}, timeout_ms=REQUEST_SECONDS * 1000)
+        except kafka.errors.CommitFailedError:
+            return "ILLEGAL_GENERATION"
+        except kafka.errors.KafkaError as error:
+            return repr(error)
+
+    consumer.subscribe([TOPIC], listener=Listener(member))
+    while not client.stopping.is_set():
+        for records in consumer.poll(timeout_ms=100).values():
+            for record in records:
+                member.on_record(record.partition, record.offset, record.value)
+        member.commit_when_due(commit)
+    member.on_revoked(sorted(member.held))
+    consumer.close(autocommit=False)
+
+
+def observer(client, groups):
+    """Asks from outside, over and over: committed offsets, ends of partitions, who holds what."""
+    readers = {group: confluent_kafka.Consumer({**LIBRDKAFKA, "bootstrap.servers": client.bootstrap, "group.id": group})
+               for group in groups}
+    admin = AdminClient({**LIBRDKAFKA, "bootstrap.servers": client.bootstrap})
+    places = [confluent_kafka.TopicPartition(TOPIC, p) for p in range(PARTITIONS)]
+    while not client.stopping.wait(0.15):
+        for group, reader in readers.items():
+            ask_committed(client.history, group, reader, places)
+            describe(client.history, group, admin)
+        ask_ends(client.history, reader, places)
+
+
+def ask_committed(history, group, reader, places):
+    op = history.invoke("committed", group=group)
+    try:
+        told = reader.committed(places, timeout=REQUEST_SECONDS)
+        if any(place.error for place in told):
+            return op.info(error=str([place.error for place in told]))
+        op.ok(offsets=[[place.partition, place.offset] for place in told if place.offset >= 0])
+    except confluent_kafka.KafkaException as error:
+        op.info(error=error.args[0].name())
+
+
+def ask_ends(history, reader, places):
+    op = history.invoke("ends")
+    try:
+        op.ok(offsets=[[p.partition, reader.get_watermark_offsets(p, timeout=REQUEST_SECONDS)[1]] for p in places])
+    except confluent_kafka.KafkaException as error:
+        op.info(error=error.args[0].name())
+
+
+def describe(history, group, admin):
+    op = history.invoke("described", group=group)
+    try:
+        told = admin.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group].result()
+    except confluent_kafka.KafkaException as error:
+        return op.info(error=error.args[0].name())
+    op.ok(state=told.state.name, members={
+        member.member_id: [p.partition for p in member.assignment.topic_partitions if p.topic == TOPIC]
+        for member in told.members if member.assignment})
+
+
+# ---- AMQP
+
+def amqp_connection(client):
+    return pika.BlockingConnection(pika.ConnectionParameters(
+        "127.0.0.1", client.setup["amqp"], heartbeat=0, socket_timeout=5, blocked_connection_timeout=None))
+
+
+def over_connections(client, work):
+    """Runs `work(connection)` until the client is stopped, on a new connection whenever the old one breaks."""
+    while not client.stopping.is_set():
+        try:
+            connection = amqp_connection(client)
+        except (pika.exceptions.AMQPError, OSError):
+            client.stopping.wait(0.05)
+            continue
+        try:
+            work(connection)
+            client.history.saw("closed")
+            connection.close()
+        except (pika.exceptions.AMQPError, OSError) as error:
+            client.history.saw("closed", error=repr(error)[:100])
+
+
+def amqp_publisher(client):
+    numbers = client.paced()
+
+    def publish(connection):
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for number in numbers:
+            op = client.history.invoke("publish", queue=QUEUE, value=client.value(number))
+            channel.basic_publish("", QUEUE, client.body(client.value(number)), pika.BasicProperties(delivery_mode=2))
+            op.ok()
+    # Numbers go on over connections: a message whose confirm never came is not published again.
+    over_connections(client, publish)
+
+
+def amqp_consumer(client):
+    dice = random.Random(client.setup["seed"])
+
+    def settle(channel, values, tags):
+        op = client.history.invoke("settle", queue=QUEUE, values=values)
+        for tag in tags:
+            channel.basic_ack(tag)
+        channel.basic_qos(prefetch_count=PREFETCH)  # its answer says that the acks are durable
+        op.ok()
+
+    def consume(connection):
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=PREFETCH)
+        values, tags = [], []
+        for method, _properties, body in channel.consume(QUEUE, inactivity_timeout=0.1):
+            if method is not None:
+                client.history.saw("delivered", queue=QUEUE, value=value_in(body), redelivered=method.redelivered)
+                if dice.random() < 0.02:
+                    channel.basic_reject(method.delivery_tag, requeue=True)
+                    client.history.saw("returned", queue=QUEUE, value=value_in(body))
+                    continue
+                values.append(value_in(body))
+                tags.append(method.delivery_tag)
+            if values and (method is None or len(values) >= SETTLE_COUNT):
+                settle(channel, values, tags)
+                values, tags = [], []
+            if client.stopping.is_set():
+                break
+    over_connections(client, consume)
+
+
+ROLES = {
+    "librdkafka producer": lambda client: librdkafka_producer(client, once=True),
+    "librdkafka plain producer": lambda client: librdkafka_producer(client, once=False),
+    "kafka-python producer": kafka_python_producer,
+    "librdkafka member": lambda client: librdkafka_member(client, "group", client.setup["strategy"]),
+    "kafka-python member": lambda client: kafka_python_member(client, "group-python"),
+    "observer": lambda client: observer(client, ["group", "group-python"]),
+    "amqp publisher": amqp_publisher,
+    "amqp consumer": amqp_consumer,
+}
+
+
+def play(role, name, setup):
+    """The main function of a client's process."""
+    client = Client(setup, name)
+    os.dup2(os.open(f"{setup['folder']}/{name}.err", os.O_WRONLY | os.O_CREAT, 0o644), 2)
+    signal.signal(signal.SIGTERM, lambda *_: client.stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which stops its clients
+    ROLES[role](client)
