@@ -412,24 +412,22 @@ def reordered_message(view):
 
 def leased_message(view):
     """What one consumer holds is given to nobody else: not before it is settled or the consumer's connection is gone."""
-    holder = {}
-    asked = defaultdict(list)  # (queue, value) -> its settles: one that fails on the way leaves it to the next consumer
-    for op in view.by_f["settle"]:
+    freed = defaultdict(list)  # client -> [(begin, end)] when all that it held became free; "broker": everybody's
+    for op in view.by_f["closed"] + view.by_f["fault"]:
+        freed[op.get("target", op.client)].append((op.begin, op.end or op.begin))
+    let_go = defaultdict(list)  # (queue, value) -> the same for one message, whoever held it
+    for op in view.by_f["returned"]:
+        let_go[op["queue"], op["value"]].append((op.begin, op.end))
+    for op in view.by_f["settle"]:  # one that fails on its way leaves the message to the next consumer
         for value in op["values"]:
-            asked[op["queue"], value].append(op)
-    freed = defaultdict(list)  # client -> when all that it held became free; "broker": everybody's
-    for op in view.by_f["closed"]:
-        freed[op.client].append(op.begin)
-    for op in view.by_f["fault"]:
-        freed[op["target"]].append(op.begin)
-    returned = {(op["queue"], op["value"], op.client): op.begin for op in view.by_f["returned"]}
+            let_go[op["queue"], value].append((op.begin, op.end or op.begin))
+    holder = {}
     for op in view.by_f["delivered"]:
         key = op["queue"], op["value"]
         before = holder.get(key)
         if before is not None and before.client != op.client:
-            times = freed[before.client] + freed["broker"] + [returned.get((*key, before.client), 0)]
-            times += [settle.begin for settle in asked[key]]
-            if not any(before.begin <= at <= op.begin for at in times):
+            times = freed[before.client] + freed["broker"] + let_go[key]
+            if not any(begin <= op.begin and end >= before.begin for begin, end in times):
                 yield f"{op['value']} is held by {before.client} and was given to {op.client}", [before, op]
         holder[key] = op
 

@@ -93,9 +93,10 @@ NEEDS_POWER_CORD = {"power"}
 NAMES = [*ALL, "mix"]
 
 
-def plan(name, dice):
+def plan(name, dice, count=None):
     """The faults of one round. A mixed round has the loss of power or the full disk, not both: their disks differ."""
+    count = count or dice.randint(2, 4)
     if name != "mix":
-        return [name] if name in LONG else [name] * dice.randint(2, 4)
+        return [name] * (1 if name in LONG else count)
     special = dice.choice(["full", "power"])
-    return [dice.choice([special, "kill", "pause", "member", "rebalance"]) for _ in range(3)] + [special]
+    return [dice.choice([special, "kill", "pause", "member", "rebalance"]) for _ in range(count)] + [special]

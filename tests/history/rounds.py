@@ -20,7 +20,7 @@ import checker
 import history
 import nemesis
 import workload
-from harness import Broker, scratch_dir
+from harness import Broker, scratch_dir, wait_for
 from workload import LIBRDKAFKA, PARTITIONS, QUEUE, TOPIC
 
 DISK_BYTES = 96 << 20
@@ -28,8 +28,8 @@ SMALL_FILES = ("--set", "storage.wal_file_bytes=1MiB", "--set", "storage.reserve
 SETTINGS = ("--set", "kafka.initial_rebalance_delay_ms=0", "--set", "kafka.consumer_session_timeout_ms=6000",
             "--set", "kafka.consumer_heartbeat_interval_ms=300", "--set", "storage.cells=2")
 FLOW_SECONDS_MAX = 40       # until all clients are at work: a group may have to wait for a session to end
-DRAIN_SECONDS_MAX = 60
-STOP_SECONDS_MAX = workload.FLUSH_SECONDS + 15
+START_SECONDS_MAX = 30
+PATIENCE_SECONDS = 60       # for what must come to an end when all is healed
 PRODUCERS = {"once": "librdkafka producer", "plain": "librdkafka plain producer", "python": "kafka-python producer",
              "publisher-1": "amqp publisher", "publisher-2": "amqp publisher"}
 CONSUMERS = {"member-1": "librdkafka member", "member-2": "librdkafka member", "pymember-1": "kafka-python member",
@@ -46,6 +46,7 @@ class Result:
     folder: Path
     faults: dict = field(default_factory=dict)
     operations: int = 0
+    held: int = 0       # sends and publishes that were open when a fault of the broker was healed
     violations: list = field(default_factory=list)
     error: str = None   # the round itself went wrong: the broker did not start, a client crashed
     seconds: float = 0
@@ -56,8 +57,10 @@ class Result:
 
     def __str__(self):
         faults = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
-        found = "good" if self.is_good else f"{len(self.violations)} violations, {self.error or 'no error'}, see {self.folder}"
-        return (f"round {self.number} {self.nemesis} seed {self.seed}: {self.operations} operations, {faults}; {found} "
+        error = (self.error or "no error").splitlines()[0]
+        found = "good" if self.is_good else f"{len(self.violations)} violations, {error}, see {self.folder}"
+        return (f"round {self.number} {self.nemesis} seed {self.seed}: {self.operations} operations, {faults}, {self.held} writes "
+                f"held; {found} "
                 f"({self.seconds:.0f} s)")
 
 
@@ -74,11 +77,12 @@ def small_disk(folder):
 class Stage:
     """A running round, as nemesis.py sees it."""
 
-    def __init__(self, broker, disk, folder, dice, value_bytes, per_second):
-        self.broker, self.disk, self.folder, self.dice = broker, disk, folder, dice
+    def __init__(self, broker, disk, folder, dice, value_bytes, per_second, patience):
+        self.broker, self.disk, self.folder, self.dice, self.patience = broker, disk, folder, dice, patience
         self.clients, self.roles = {}, {}
         self.setup = {"folder": str(folder), "kafka": broker.ports["kafka"], "amqp": broker.ports["amqp"],
                       "per_second": per_second, "value_bytes": value_bytes,
+                      "patience_seconds": patience,
                       "strategy": dice.choice(["range", "cooperative-sticky", "consumer"])}
         self.history = history.Recorder(folder, "nemesis")
 
@@ -97,6 +101,11 @@ class Stage:
         self.clients[name].start()
         self.roles[name] = role
 
+    def wait_started(self):
+        """A client that does not yet listen to signals must not be stopped."""
+        wait_for(lambda: all((self.folder / f"{name}.jsonl").exists() for name in self.clients), START_SECONDS_MAX,
+                 "all clients have started")
+
     def role_of(self, name):
         return self.roles[name]
 
@@ -106,7 +115,7 @@ class Stage:
     def stop_client(self, name):
         process = self.clients.pop(name)
         process.terminate()
-        process.join(STOP_SECONDS_MAX)
+        process.join(self.patience + 15)
         ended = process.exitcode
         if ended is None:
             process.kill()
@@ -128,6 +137,7 @@ class Stage:
             self.clients.pop(name).join()
         base, _, number = name.rpartition("-")
         self.start_client(f"{base}-{int(number) + 2}", role)
+        self.wait_started()
 
     def end(self):
         for process in self.clients.values():
@@ -167,7 +177,7 @@ class Stage:
             op = reader.invoke("log", partition=partition)
             _low, end = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(TOPIC, partition), timeout=20)
             consumer.assign([confluent_kafka.TopicPartition(TOPIC, partition, 0)])
-            records, deadline = [], time.monotonic() + DRAIN_SECONDS_MAX
+            records, deadline = [], time.monotonic() + self.patience
             while (not records or records[-1][0] < end - 1) and end > 0:
                 for message in consumer.consume(1000, 0.2):
                     if not message.error():
@@ -187,7 +197,7 @@ class Stage:
         left = {"group": None, "group-python": None, QUEUE: None}
         pending = {what: drains.invoke("drain", what=what) for what in left}
         readers = {group: self.reader_of(group) for group in left if group != QUEUE}
-        deadline = time.monotonic() + DRAIN_SECONDS_MAX
+        deadline = time.monotonic() + self.patience
         while pending and time.monotonic() < deadline:
             for what in list(pending):
                 left[what] = self.queue_left() if what == QUEUE else self.group_left(readers[what])
@@ -216,6 +226,7 @@ def play_on(stage, faults, queue_type):
     stage.prepare(queue_type)
     for name, role in {**PRODUCERS, **CONSUMERS, "observer": "observer"}.items():
         stage.start_client(name, role)
+    stage.wait_started()
     stage.wait_until_all_flows()
     for name in faults:
         nemesis.ALL[name](stage)
@@ -227,13 +238,13 @@ def play_on(stage, faults, queue_type):
     stage.broker.stop()
 
 
-def play(number, seed, name, per_second=80, nosync=False):
-    """Plays a round and judges it. What a good one leaves behind is removed."""
+def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECONDS, nosync=False):
+    """Plays a round (with so many faults, or as many as its seed says) and judges it. What a good one leaves is removed."""
     begin = time.monotonic()
     dice = random.Random(seed)
     folder = scratch_dir(f"history-{number}")
     result = Result(number, seed, name, folder)
-    faults = nemesis.plan(name, dice)
+    faults = nemesis.plan(name, dice, faults)
     small = bool(nemesis.NEEDS_SMALL_DISK & set(faults))
     power = bool(nemesis.NEEDS_POWER_CORD & set(faults))
     log = ""
@@ -244,7 +255,7 @@ def play(number, seed, name, per_second=80, nosync=False):
         stage = None
         try:
             broker.start()
-            stage = Stage(broker, disk, folder, dice, 3000 if small else 50, per_second)
+            stage = Stage(broker, disk, folder, dice, 3000 if small else 50, per_second, patience)
             play_on(stage, faults, dice.choice(["classic", "quorum"]))
         except Exception as error:  # noqa: BLE001 - told with the round, whatever it was
             result.error = f"{type(error).__name__}: {error}"
@@ -262,12 +273,19 @@ def play(number, seed, name, per_second=80, nosync=False):
     return result
 
 
+def held_writes(ops):
+    healed = [op.end for op in ops if op.f == "fault" and op["target"] == "broker" and op.end]
+    return sum(any(op.begin < at and (op.end is None or op.end > at) for at in healed)
+               for op in ops if op.f in ("send", "publish"))
+
+
 def judge(result):
     ops = history.load(result.folder)
     result.operations = len(ops)
     for op in ops:
         if op.f == "fault":
             result.faults[op["kind"]] = result.faults.get(op["kind"], 0) + 1
+    result.held = held_writes(ops)
     # After an error not everything is stopped and read: what looks stuck then is not.
     properties = checker.PROPERTIES if result.error is None else [
         p for p in checker.PROPERTIES if p.__name__ != "stuck_producer"]

@@ -18,12 +18,13 @@ from history import Recorder
 
 TOPIC, QUEUE = "history", "history-q"
 PARTITIONS = 3
-FLUSH_SECONDS = 60
+DELIVERY_SECONDS = 300    # a producer does not give up within a round
 COMMIT_SECONDS = 0.1
 SETTLE_COUNT = 20
 PREFETCH = 100
 SESSION_MS = 6000
 REQUEST_SECONDS = 15      # longer than any pause, so that few outcomes stay unknown
+OBSERVE_SECONDS = 3       # what only looks may as well look again
 LIBRDKAFKA = {"socket.timeout.ms": REQUEST_SECONDS * 1000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 300,
               "log_level": 0, "error_cb": lambda _error: None}
 FENCED = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "FENCED_INSTANCE_ID", "STALE_MEMBER_EPOCH",
@@ -33,10 +34,9 @@ FENCED = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "F
 class Client:
     """What every role needs: its history, its pace, and whether it should go on."""
 
-    def __init__(self, setup, name):
-        self.setup, self.name = setup, name
+    def __init__(self, setup, name, stopping):
+        self.setup, self.name, self.stopping = setup, name, stopping
         self.history = Recorder(setup["folder"], name)
-        self.stopping = threading.Event()
         self.filling = b" " + b"x" * setup.get("value_bytes", 50)
         self.bootstrap = f"127.0.0.1:{setup['kafka']}"
 
@@ -65,7 +65,7 @@ def value_in(body):
 def librdkafka_producer(client, once):
     producer = confluent_kafka.Producer({
         **LIBRDKAFKA, "bootstrap.servers": client.bootstrap, "enable.idempotence": once, "acks": "all", "linger.ms": 2,
-        "max.in.flight": 5 if once else 1, "message.timeout.ms": 2 * FLUSH_SECONDS * 1000, "retry.backoff.ms": 50})
+        "max.in.flight": 5 if once else 1, "message.timeout.ms": DELIVERY_SECONDS * 1000, "retry.backoff.ms": 50})
 
     def told(op):
         def callback(error, message):
@@ -82,13 +82,13 @@ def librdkafka_producer(client, once):
         op = client.history.invoke("send", value=value, partition=number % PARTITIONS, once=once)
         producer.produce(TOPIC, client.body(value), partition=number % PARTITIONS, on_delivery=told(op))
         producer.poll(0)
-    producer.flush(FLUSH_SECONDS)
+    producer.flush(client.setup["patience_seconds"])
 
 
 def kafka_python_producer(client):
     producer = kafka.KafkaProducer(
         bootstrap_servers=client.bootstrap, acks="all", enable_idempotence=True, retries=2 ** 31 - 1, linger_ms=2,
-        max_block_ms=FLUSH_SECONDS * 1000, delivery_timeout_ms=2 * FLUSH_SECONDS * 1000, retry_backoff_ms=50,
+        max_block_ms=DELIVERY_SECONDS * 1000, delivery_timeout_ms=DELIVERY_SECONDS * 1000, retry_backoff_ms=50,
         request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300)
     for number in client.paced():
         value = client.value(number)
@@ -96,7 +96,7 @@ def kafka_python_producer(client):
         sent = producer.send(TOPIC, client.body(value), partition=number % PARTITIONS)
         sent.add_callback(lambda told, op=op: op.ok(offset=told.offset))
         sent.add_errback(lambda error, op=op: op.fail(error=repr(error)))
-    producer.flush(FLUSH_SECONDS)
+    producer.flush(client.setup["patience_seconds"])
 
 
 # ---- Kafka consumers
@@ -171,10 +171,14 @@ def librdkafka_member(client, group, strategy):
 
 
 class Listener(kafka.ConsumerRebalanceListener):
-    def __init__(self, member):
-        self.member = member
+    """Also works around a flaw of kafka-python 2.2: it keeps a request for committed offsets that a poll() gave up waiting for,
+    and takes its answer for the one to a later assignment of the same partitions."""
+
+    def __init__(self, member, consumer):
+        self.member, self.consumer = member, consumer
 
     def on_partitions_assigned(self, assigned):
+        self.consumer._coordinator._offset_fetch_futures.clear()
         self.member.on_assigned([place.partition for place in assigned])
 
     def on_partitions_revoked(self, revoked):
@@ -198,7 +202,7 @@ def kafka_python_member(client, group):
         except kafka.errors.KafkaError as error:
             return repr(error)
 
-    consumer.subscribe([TOPIC], listener=Listener(member))
+    consumer.subscribe([TOPIC], listener=Listener(member, consumer))
     while not client.stopping.is_set():
         for records in consumer.poll(timeout_ms=100).values():
             for record in records:
@@ -212,19 +216,21 @@ def observer(client, groups):
     """Asks from outside, over and over: committed offsets, ends of partitions, who holds what."""
     readers = {group: confluent_kafka.Consumer({**LIBRDKAFKA, "bootstrap.servers": client.bootstrap, "group.id": group})
                for group in groups}
-    admin = AdminClient({**LIBRDKAFKA, "bootstrap.servers": client.bootstrap})
+    descriptions = [Description(client, group) for group in groups]
     places = [confluent_kafka.TopicPartition(TOPIC, p) for p in range(PARTITIONS)]
     while not client.stopping.wait(0.15):
         for group, reader in readers.items():
             ask_committed(client.history, group, reader, places)
-            describe(client.history, group, admin)
+        for description in descriptions:
+            description.look()
         ask_ends(client.history, reader, places)
+    os._exit(0)  # not by way of what librdkafka does to a description that is still asked for
 
 
 def ask_committed(history, group, reader, places):
     op = history.invoke("committed", group=group)
     try:
-        told = reader.committed(places, timeout=REQUEST_SECONDS)
+        told = reader.committed(places, timeout=OBSERVE_SECONDS)
         if any(place.error for place in told):
             return op.info(error=str([place.error for place in told]))
         op.ok(offsets=[[place.partition, place.offset] for place in told if place.offset >= 0])
@@ -235,20 +241,36 @@ def ask_committed(history, group, reader, places):
 def ask_ends(history, reader, places):
     op = history.invoke("ends")
     try:
-        op.ok(offsets=[[p.partition, reader.get_watermark_offsets(p, timeout=REQUEST_SECONDS)[1]] for p in places])
+        op.ok(offsets=[[p.partition, reader.get_watermark_offsets(p, timeout=OBSERVE_SECONDS)[1]] for p in places])
     except confluent_kafka.KafkaException as error:
         op.info(error=error.args[0].name())
 
 
-def describe(history, group, admin):
-    op = history.invoke("described", group=group)
-    try:
-        told = admin.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group].result()
-    except confluent_kafka.KafkaException as error:
-        return op.info(error=error.args[0].name())
-    op.ok(state=told.state.name, members={
-        member.member_id: [p.partition for p in member.assignment.topic_partitions if p.topic == TOPIC]
-        for member in told.members if member.assignment})
+class Description:
+    """What the broker says of a group's members. Asked for again and again, never waited for: after a reconnect librdkafka
+    2.16 may sit on such a request for long, and it crashes on one that it gives up."""
+
+    def __init__(self, client, group):
+        self.history, self.group = client.history, group
+        self.admin = AdminClient({**LIBRDKAFKA, "bootstrap.servers": client.bootstrap})
+        self.op = self.told = None
+
+    def look(self):
+        if self.told is not None and self.told.done():
+            self.tell()
+            self.told = None
+        if self.told is None:
+            self.op = self.history.invoke("described", group=self.group)
+            self.told = self.admin.describe_consumer_groups([self.group], request_timeout=DELIVERY_SECONDS)[self.group]
+
+    def tell(self):
+        try:
+            told = self.told.result()
+        except confluent_kafka.KafkaException as error:
+            return self.op.info(error=error.args[0].name())
+        self.op.ok(state=told.state.name, members={
+            member.member_id: [p.partition for p in member.assignment.topic_partitions if p.topic == TOPIC]
+            for member in told.members if member.assignment})
 
 
 # ---- AMQP
@@ -306,8 +328,8 @@ def amqp_consumer(client):
             if method is not None:
                 client.history.saw("delivered", queue=QUEUE, value=value_in(body), redelivered=method.redelivered)
                 if dice.random() < 0.02:
-                    channel.basic_reject(method.delivery_tag, requeue=True)
                     client.history.saw("returned", queue=QUEUE, value=value_in(body))
+                    channel.basic_reject(method.delivery_tag, requeue=True)
                     continue
                 values.append(value_in(body))
                 tags.append(method.delivery_tag)
@@ -333,8 +355,9 @@ ROLES = {
 
 def play(role, name, setup):
     """The main function of a client's process."""
-    client = Client(setup, name)
-    os.dup2(os.open(f"{setup['folder']}/{name}.err", os.O_WRONLY | os.O_CREAT, 0o644), 2)
-    signal.signal(signal.SIGTERM, lambda *_: client.stopping.set())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which stops its clients
+    os.dup2(os.open(f"{setup['folder']}/{name}.err", os.O_WRONLY | os.O_CREAT, 0o644), 2)
+    client = Client(setup, name, stopping)  # from here on its file is there: it may be stopped
     ROLES[role](client)
