@@ -355,9 +355,13 @@ ROLES = {
 
 def play(role, name, setup):
     """The main function of a client's process."""
+    run(ROLES[role], name, setup)
+
+
+def run(work, name, setup):
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which stops its clients
     os.dup2(os.open(f"{setup['folder']}/{name}.err", os.O_WRONLY | os.O_CREAT, 0o644), 2)
     client = Client(setup, name, stopping)  # from here on its file is there: it may be stopped
-    ROLES[role](client)
+    work(client)
