@@ -20,6 +20,7 @@ What is recorded (f), and its fields:
   returned   queue, value: given back, to be delivered again
   closed     the client lost or closed its connection: what it held is free
   drain      what (a group or a queue); ok: all was consumed; info: left
+  setup      what the round was told to do
   fault      kind, target; its end is when it was healed
 """
 import json

@@ -7,7 +7,9 @@ import contextlib
 import multiprocessing
 import random
 import shutil
+import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +76,23 @@ def small_disk(folder):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+_ports_given = set()
+_ports_lock = threading.Lock()
+
+
+def free_ports(names):
+    """Ports that nobody is handed by chance while the broker is down: below those that systems give out by themselves."""
+    found = {}
+    with _ports_lock:
+        while len(found) < len(names):
+            port = random.SystemRandom().randrange(11_000, 32_000)
+            with socket.socket() as probe:
+                if port not in _ports_given and probe.connect_ex(("127.0.0.1", port)) != 0:
+                    _ports_given.add(port)
+                    found[names[len(found)]] = port
+    return found
+
+
 class Stage:
     """A running round, as nemesis.py sees it."""
 
@@ -85,6 +104,7 @@ class Stage:
                       "patience_seconds": patience,
                       "strategy": dice.choice(["range", "cooperative-sticky", "consumer"])}
         self.history = history.Recorder(folder, "nemesis")
+        self.history.saw("setup", **self.setup)
 
     @contextlib.contextmanager
     def fault(self, kind, target="broker"):
@@ -252,6 +272,7 @@ def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECON
         disk = stack.enter_context(small_disk(folder / "disk")) if small else folder
         broker = Broker(*SETTINGS, *(SMALL_FILES if small else ()), data_dir=disk / "data", keep_ports=True, power=power,
                         nosync=nosync)
+        broker.ports = free_ports(broker.listeners)
         stage = None
         try:
             broker.start()

@@ -6,7 +6,6 @@ the broker: what they are told is the history. A value is `CLIENT:NUMBER`, follo
 import os
 import random
 import signal
-import threading
 import time
 
 import confluent_kafka
@@ -27,8 +26,23 @@ REQUEST_SECONDS = 15      # longer than any pause, so that few outcomes stay unk
 OBSERVE_SECONDS = 3       # what only looks may as well look again
 LIBRDKAFKA = {"socket.timeout.ms": REQUEST_SECONDS * 1000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 300,
               "log_level": 0, "error_cb": lambda _error: None}
-FENCED = {"ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "FENCED_INSTANCE_ID", "STALE_MEMBER_EPOCH",
-          "FENCED_MEMBER_EPOCH", "_NO_OFFSET", "_STATE", "_ASSIGNMENT_LOST"}
+
+
+class Stop:
+    """Set by a signal. A threading.Event would not do: its lock may be held by the very thread that the signal interrupts."""
+
+    def __init__(self):
+        self.flag = False
+
+    def set(self):
+        self.flag = True
+
+    def is_set(self):
+        return self.flag
+
+    def wait(self, seconds):
+        time.sleep(seconds)
+        return self.flag
 
 
 class Client:
@@ -85,11 +99,21 @@ def librdkafka_producer(client, once):
     producer.flush(client.setup["patience_seconds"])
 
 
+def kafka_python(client, make):
+    """kafka-python gives up at once when the broker is down while it is made."""
+    while True:
+        try:
+            return make()
+        except kafka.errors.NoBrokersAvailable:
+            if client.stopping.wait(0.05):
+                raise
+
+
 def kafka_python_producer(client):
-    producer = kafka.KafkaProducer(
+    producer = kafka_python(client, lambda: kafka.KafkaProducer(
         bootstrap_servers=client.bootstrap, acks="all", enable_idempotence=True, retries=2 ** 31 - 1, linger_ms=2,
         max_block_ms=DELIVERY_SECONDS * 1000, delivery_timeout_ms=DELIVERY_SECONDS * 1000, retry_backoff_ms=50,
-        request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300)
+        request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300))
     for number in client.paced():
         value = client.value(number)
         op = client.history.invoke("send", value=value, partition=number % PARTITIONS, once=True)
@@ -124,7 +148,8 @@ class Member:
         self.next[partition] = offset + 1
 
     def commit_when_due(self, commit):
-        """`commit` returns why it is not known to have happened, or None; an answer that fences is a certain no."""
+        """`commit` returns why it is not known to have happened, or None. A refusal is no certain no: librdkafka sends a
+        commit again whose answer was lost, and the second one may be refused."""
         if not self.next or time.monotonic() < self.commit_due:
             return
         self.commit_due = time.monotonic() + COMMIT_SECONDS
@@ -133,8 +158,6 @@ class Member:
         error = commit(offsets)
         if error is None:
             op.ok()
-        elif error in FENCED:
-            op.fail(error=error)
         else:
             op.info(error=error)
 
@@ -186,19 +209,17 @@ class Listener(kafka.ConsumerRebalanceListener):
 
 
 def kafka_python_member(client, group):
-    consumer = kafka.KafkaConsumer(
+    consumer = kafka_python(client, lambda: kafka.KafkaConsumer(
         bootstrap_servers=client.bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
         session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300, fetch_max_wait_ms=100, retry_backoff_ms=50,
         request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300,
-        max_poll_records=50)
+        max_poll_records=50))
     member = Member(client, group)
 
     def commit(offsets):
         try:
             consumer.commit({kafka.TopicPartition(TOPIC, p): kafka.OffsetAndMetadata(o, "", -1)
                              for p, o in offsets.items()}, timeout_ms=REQUEST_SECONDS * 1000)
-        except kafka.errors.CommitFailedError:
-            return "ILLEGAL_GENERATION"
         except kafka.errors.KafkaError as error:
             return repr(error)
 
@@ -359,7 +380,7 @@ def play(role, name, setup):
 
 
 def run(work, name, setup):
-    stopping = threading.Event()
+    stopping = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which stops its clients
     os.dup2(os.open(f"{setup['folder']}/{name}.err", os.O_WRONLY | os.O_CREAT, 0o644), 2)
