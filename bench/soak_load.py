@@ -115,7 +115,7 @@ def amqp_short_lived(client):
             channel.basic_get(f"soak-short-{number}", auto_ack=True)
             connection.close()
             report.add()
-        except (pika.exceptions.AMQPError, OSError):
+        except (pika.exceptions.AMQPError, OSError, ValueError):
             continue  # the broker is being restarted
     report.tell_when_due(now=True)
 

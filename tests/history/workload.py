@@ -306,7 +306,7 @@ def over_connections(client, work):
     while not client.stopping.is_set():
         try:
             connection = amqp_connection(client)
-        except (pika.exceptions.AMQPError, OSError):
+        except (pika.exceptions.AMQPError, OSError, ValueError):  # ValueError: it broke at once
             client.stopping.wait(0.05)
             continue
         try:
