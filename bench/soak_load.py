@@ -8,7 +8,9 @@ import time
 import confluent_kafka
 import pika
 
-from workload import DELIVERY_SECONDS, LIBRDKAFKA, amqp_connection, over_connections, run
+from amqp_clients import amqp_connection, over_connections
+from client import run
+from kafka_clients import DELIVERY_SECONDS, LIBRDKAFKA
 
 REPORT_SECONDS = 5
 QUEUE = "soak"
