@@ -1,7 +1,8 @@
 """The clients of the soak: each a process, paced, over whatever happens to the broker; reports every few seconds.
 
-A report is a `report` of its history file (tests/history/history.py): what it has done since the last one, and for producers
-p50 and p99, in milliseconds, from the time at which it sent to the time at which it knew that the message was stored.
+A report is a `report` of its history file (tests/history/history.py): what it has done since the last one, and for
+producers p50 and p99, in milliseconds, from the time at which it sent to the time at which it knew that the message was
+stored.
 """
 import time
 

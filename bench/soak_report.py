@@ -1,7 +1,8 @@
 """Judges the samples of a soak and draws them. Pure: samples in, verdicts and SVG out.
 
-A sample is {"at": seconds since the begin, "rss_mb", "fds", "disk_mb", "kafka_p99_ms", "amqp_p99_ms"}; a latency may be None.
-Restarts happen in the first half. The second half is left alone and judged: a trend is what its last part is above its first.
+A sample is {"at": seconds since the begin, "rss_mb", "fds", "disk_mb", "kafka_p99_ms", "amqp_p99_ms"}; a latency may be
+None. Restarts happen in the first half. The second half is left alone and judged: a trend is what its last part is
+above its first.
 """
 import html
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ def flat(samples, key, unit, growth):
 
 def below(samples, key, unit, limit, what):
     most = max(max(part) for part in second_half(samples, key))
-    return Verdict(f"{key} bound", most <= limit, f"at most {most:.3g} {unit} in the second half, {what} allows {limit:.3g}")
+    return Verdict(f"{key} bound", most <= limit,
+                   f"at most {most:.3g} {unit} in the second half, {what} allows {limit:.3g}")
 
 
 def compacted(written, left, keys):
@@ -102,7 +104,8 @@ def plot(samples, restarts, title):
                  f'height="{height - TOP - 20}" fill="#f3f6f3"/>')
     for at, _how in restarts:
         x = LEFT + scale * at
-        parts.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - 20}" stroke="#999" stroke-dasharray="3 3"/>')
+        parts.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - 20}" stroke="#999" '
+                     'stroke-dasharray="3 3"/>')
     for index, (key, name, colour) in enumerate(PANELS):
         parts += panel(samples, key, name, colour, TOP + PANEL * index, end)
     for minute in range(0, int(end // 60) + 1, max(1, int(end // 600))):

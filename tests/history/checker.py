@@ -1,7 +1,7 @@
 """Judges a history (history.py): each property is one function that takes a View of it and yields what breaks it.
 
-The list is that of the anomalies which fault tests found in brokers. Nothing here looks at a broker: what clients were told
-and saw is all there is. Where a client cannot know (info), both outcomes are allowed.
+The list is that of the anomalies which fault tests found in brokers. Nothing here looks at a broker: what clients were
+told and saw is all there is. Where a client cannot know (info), both outcomes are allowed.
 
 A violation names the operations that show it. check() runs all properties; report() is what people read.
 """

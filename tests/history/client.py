@@ -1,4 +1,5 @@
-"""What every client of a round needs: its history, its pace, whether it should go on, and how it is started and stopped.
+"""What every client of a round needs: its history, its pace, whether it should go on, and how it is started and
+stopped.
 
 A value is `CLIENT:NUMBER`, followed by filling that is not recorded.
 """
@@ -13,7 +14,8 @@ PARTITIONS = 3
 
 
 class Stop:
-    """Set by a signal. A threading.Event would not do: its lock may be held by the very thread that the signal interrupts."""
+    """Set by a signal. A threading.Event would not do: its lock may be held by the very thread that the signal
+    interrupts."""
 
     def __init__(self):
         self.flag = False

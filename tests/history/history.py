@@ -1,9 +1,10 @@
 """The history of one round: what each client asked for, what it was told and what it saw, with times.
 
-Each client, a process of its own, writes one file of JSON lines while it goes: `invoke` before it asks, `ok`, `fail` or `info`
-when it knows more, so that kill -9 leaves all but a torn last line. `info` means that nobody knows whether it happened: so does
-an `invoke` that nothing follows. What a client merely saw (a record, an assignment) is one `ok` line. Times are nanoseconds of
-CLOCK_MONOTONIC, which all processes of a machine share. Nothing here judges: that is checker.py.
+Each client, a process of its own, writes one file of JSON lines while it goes: `invoke` before it asks, `ok`, `fail` or
+`info` when it knows more, so that kill -9 leaves all but a torn last line. `info` means that nobody knows whether it
+happened: so does an `invoke` that nothing follows. What a client merely saw (a record, an assignment) is one `ok` line.
+Times are nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. Nothing here judges: that is
+checker.py.
 
 What is recorded (f), and its fields:
   send       value, partition, once (whether its producer is idempotent); ok: offset

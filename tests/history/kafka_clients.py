@@ -1,5 +1,5 @@
-"""Kafka clients of a round: unmodified librdkafka (confluent-kafka) and kafka-python. They retry over whatever happens to the
-broker: what they are told is the history.
+"""Kafka clients of a round: unmodified librdkafka (confluent-kafka) and kafka-python. They retry over whatever happens
+to the broker: what they are told is the history.
 """
 import os
 import time
@@ -93,8 +93,8 @@ class Member:
         self.next[partition] = offset + 1
 
     def commit_when_due(self, commit):
-        """`commit` returns why it is not known to have happened, or None. A refusal is no certain no: librdkafka sends a
-        commit again whose answer was lost, and the second one may be refused."""
+        """`commit` returns why it is not known to have happened, or None. A refusal is no certain no: librdkafka sends
+        a commit again whose answer was lost, and the second one may be refused."""
         if not self.next or time.monotonic() < self.commit_due:
             return
         self.commit_due = time.monotonic() + COMMIT_SECONDS
@@ -139,8 +139,8 @@ def librdkafka_member(client, group, strategy):
 
 
 class Listener(kafka.ConsumerRebalanceListener):
-    """Also works around a flaw of kafka-python 2.2: it keeps a request for committed offsets that a poll() gave up waiting for,
-    and takes its answer for the one to a later assignment of the same partitions."""
+    """Also works around a flaw of kafka-python 2.2: it keeps a request for committed offsets that a poll() gave up
+    waiting for, and takes its answer for the one to a later assignment of the same partitions."""
 
     def __init__(self, member, consumer):
         self.member, self.consumer = member, consumer
@@ -213,8 +213,8 @@ def ask_ends(history, reader, places):
 
 
 class Description:
-    """What the broker says of a group's members. Asked for again and again, never waited for: after a reconnect librdkafka
-    2.16 may sit on such a request for long, and it crashes on one that it gives up."""
+    """What the broker says of a group's members. Asked for again and again, never waited for: after a reconnect
+    librdkafka 2.16 may sit on such a request for long, and it crashes on one that it gives up."""
 
     def __init__(self, client, group):
         self.history, self.group = client.history, group

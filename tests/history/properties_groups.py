@@ -8,8 +8,8 @@ RECOVERY_NS = 8_000_000_000   # after a fault: members that were told nothing me
 class Register:
     """The committed offset of one partition: written by commits, read by whoever is assigned or asks.
 
-    A read may return a commit that began before it ended, unless a commit that is known to have happened lies wholly between
-    the two. A commit of unknown outcome may take effect at any later time. Without one, nothing is committed.
+    A read may return a commit that began before it ended, unless a commit that is known to have happened lies wholly
+    between the two. A commit of unknown outcome may take effect at any later time. Without one, nothing is committed.
     """
 
     def __init__(self, commits, partition):
@@ -26,7 +26,8 @@ class Register:
                    key=lambda entry: entry[0])
 
     def why_not(self, offset, begin, end):
-        """None when a read from `begin` to `end` may return `offset` (None: no offset); else (what it is, the commits)."""
+        """None when a read from `begin` to `end` may return `offset` (None: no offset); else (what it is, the
+        commits)."""
         newest = self.known_before(begin)
         if not offset and newest is None:
             return None
@@ -113,7 +114,8 @@ def excused(view, begin, end):
 
 
 def double_assigned(view):
-    """A partition has one member of a group: by what the broker says, by what members believe, by whose commits count."""
+    """A partition has one member of a group: by what the broker says, by what members believe, by whose commits
+    count."""
     for op in view.by_f["described"]:
         holders = defaultdict(list)
         for member, partitions in op.get("members", {}).items():
@@ -157,5 +159,5 @@ def fenced_commits(view, group):
                          and stay.partition == partition and stay.assigned.begin <= op.begin), default=float("inf"))
             for stay, first in takeovers[partition]:
                 if stay.client != op.client and stay.assigned.begin > since and first.end < op.begin:
-                    yield (f"{group} partition {partition}: a commit of {op.client} counted after {stay.client} took over",
-                           [stay.assigned, first, op])
+                    yield (f"{group} partition {partition}: a commit of {op.client} counted after {stay.client} took "
+                           "over", [stay.assigned, first, op])

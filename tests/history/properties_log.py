@@ -30,7 +30,8 @@ def inconsistent_offset(view):
 
 
 def duplicate_record(view):
-    """What an idempotent producer sent is in the log once, retried or not; nobody's is there oftener than it was sent."""
+    """What an idempotent producer sent is in the log once, retried or not; nobody's is there oftener than it was
+    sent."""
     places = defaultdict(list)
     for partition, records in view.logs.items():
         for offset, value in records:

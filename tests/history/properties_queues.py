@@ -58,7 +58,8 @@ def reordered_message(view):
 
 
 def leased_message(view):
-    """What one consumer holds is given to nobody else: not before it is settled or the consumer's connection is gone."""
+    """What one consumer holds is given to nobody else: not before it is settled or the consumer's connection is
+    gone."""
     freed = defaultdict(list)  # client -> [(begin, end)] when all that it held became free; "broker": everybody's
     for op in view.by_f["closed"] + view.by_f["fault"]:
         freed[op.get("target", op.client)].append((op.begin, op.end or op.begin))

@@ -1,7 +1,7 @@
 """One round: a new broker, its clients, some faults, and when all is healed, what the history says of it.
 
-Rounds are apart from each other, so several may run at once. A round's seed fixes its settings and its faults; when what
-happens is up to the machine.
+Rounds are apart from each other, so several may run at once. A round's seed fixes its settings and its faults; when
+what happens is up to the machine.
 """
 import contextlib
 import random
@@ -76,7 +76,8 @@ def play_on(stage, faults, queue_type):
 
 
 def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECONDS, nosync=False):
-    """Plays a round (with so many faults, or as many as its seed says) and judges it. What a good one leaves is removed."""
+    """Plays a round (with so many faults, or as many as its seed says) and judges it. What a good one leaves is
+    removed."""
     begin = time.monotonic()
     dice = random.Random(seed)
     folder = scratch_dir(f"history-{number}")
@@ -87,8 +88,8 @@ def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECON
     log = ""
     with contextlib.ExitStack() as stack:
         disk = stack.enter_context(small_disk(folder / "disk")) if small else folder
-        broker = Broker(*SETTINGS, *(SMALL_FILES if small else ()), data_dir=disk / "data", keep_ports=True, power=power,
-                        nosync=nosync)
+        broker = Broker(*SETTINGS, *(SMALL_FILES if small else ()), data_dir=disk / "data", keep_ports=True,
+                        power=power, nosync=nosync)
         broker.ports = free_ports(broker.listeners)
         stage = None
         try:

@@ -1,4 +1,5 @@
-"""A running round, as rounds.py and nemesis.py see it: a broker, its clients as processes, and what is asked of the broker."""
+"""A running round, as rounds.py and nemesis.py see it: a broker, its clients as processes, and what is asked of the
+broker."""
 import contextlib
 import multiprocessing
 import random
@@ -29,7 +30,8 @@ _ports_lock = threading.Lock()
 
 
 def free_ports(names):
-    """Ports that nobody is handed by chance while the broker is down: below those that systems give out by themselves."""
+    """Ports that nobody is handed by chance while the broker is down: below those that systems give out by
+    themselves."""
     found = {}
     with _ports_lock:
         while len(found) < len(names):
@@ -155,8 +157,9 @@ class Stage:
         consumer.close()
 
     def reader_of(self, group):
-        return confluent_kafka.Consumer({**LIBRDKAFKA, "bootstrap.servers": self.broker.address("kafka"), "group.id": group,
-                                         "enable.auto.commit": False, "auto.offset.reset": "error"})
+        return confluent_kafka.Consumer({
+            **LIBRDKAFKA, "bootstrap.servers": self.broker.address("kafka"), "group.id": group,
+            "enable.auto.commit": False, "auto.offset.reset": "error"})
 
     def drain(self):
         """Waits until groups have committed and queues delivered all there is; the history says what was left."""
