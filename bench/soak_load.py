@@ -54,7 +54,7 @@ def kafka_producer(client):
             report.add(begin)
         return callback
 
-    for number in client.paced():
+    for number in client.paced(wait=producer.poll):
         key = b"%d" % (number * 7919 % setup["keys"])
         producer.produce(setup["topic"], client.body(client.value(number)), key, on_delivery=told(time.monotonic()))
         producer.poll(0)

@@ -40,14 +40,15 @@ class Client:
         self.filling = b" " + b"x" * setup.get("value_bytes", 50)
         self.bootstrap = f"127.0.0.1:{setup['kafka']}"
 
-    def paced(self):
-        """Numbers, so many a second."""
+    def paced(self, wait=time.sleep):
+        """Numbers, so many a second. `wait` may do something useful for at most so many seconds."""
         number, due = 0, time.monotonic()
         while not self.stopping.is_set():
             yield number
             number += 1
             due = max(due + 1 / self.setup["per_second"], time.monotonic() - 0.5)
-            time.sleep(max(0, due - time.monotonic()))
+            while (left := due - time.monotonic()) > 0:
+                wait(left)
 
     def value(self, number):
         return f"{self.name}:{number}"
