@@ -296,6 +296,13 @@ def test_a_commit_of_unknown_outcome_may_take_effect_late():
     assert s.found() == set()
 
 
+def test_a_producer_that_is_not_idempotent_may_overtake_itself():
+    s = Story()
+    s.send(5, 1, once=False), s.send(6, 0, once=False)
+    s.log((0, "w:6"), (1, "w:5"))
+    assert s.found() == set()
+
+
 def test_an_overlap_of_assignments_during_a_fault_is_no_fault():
     s = Story()
     s.assigned("a", 0)
