@@ -1,7 +1,6 @@
 """Runs each test of amqplib.test.mjs, one broker for all."""
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,9 +11,6 @@ from amqp_kit import Broker
 HERE = Path(__file__).resolve().parent
 NODE = HERE.parents[1] / "build/node"
 NAMES = re.findall(r"^test\('([^']+)'", (HERE / "amqplib.test.mjs").read_text(), re.MULTILINE)
-
-pytestmark = pytest.mark.skipif(not shutil.which("node") or not (NODE / "node_modules/amqplib").exists(),
-                                reason="node or amqplib is not installed")
 
 
 @pytest.fixture(scope="module")

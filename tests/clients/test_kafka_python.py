@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness import Broker, wait_for
-
-kafka = pytest.importorskip("kafka")
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition  # noqa: E402
-from kafka import errors  # noqa: E402
-from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic  # noqa: E402
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import errors
+from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 
 MEMBER = Path(__file__).with_name("group_member.py")
 names = (f"t{n}" for n in itertools.count())

@@ -1,17 +1,13 @@
 """kafkajs: each case of kafkajs_suite.mjs is a test of its own, all against one broker."""
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from harness import BUILD, Broker, run
+from harness import Broker, run
 
 SUITE = Path(__file__).with_name("kafkajs_suite.mjs")
 CASES = re.findall(r"^test\('([^']+)'", SUITE.read_text(), re.M)
-
-pytestmark = pytest.mark.skipif(not (shutil.which("node") and (BUILD / "node/node_modules/kafkajs").exists()),
-                                reason="node or kafkajs is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,11 @@
 """kcat's balanced consumers (librdkafka): they share a topic, commit, and take over from one that is killed."""
 import re
-import shutil
 import subprocess
 import threading
 
 import pytest
 
 from harness import Broker, run, wait_for
-
-pytestmark = pytest.mark.skipif(not shutil.which("kcat"), reason="kcat is not installed")
 
 
 class Balanced:

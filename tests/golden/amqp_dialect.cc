@@ -17,6 +17,7 @@ namespace {
 
 using namespace amqp;  // methods and codecs
 
+constexpr std::string_view kReplies = "replies";
 constexpr std::string_view kDeliveries = "deliveries to ";  // and a consumer tag: the end of a lane's name
 
 void add_table(Tree& tree, base::View table);
@@ -125,10 +126,59 @@ void add_properties(Tree& tree, const BasicProperties& p) {
   text("cluster_id", p.cluster_id);
 }
 
+// What a client says that is answered with a method on the same channel, unless its no-wait bit is set.
+bool has_reply(MethodId id) {
+  switch (id) {
+    case MethodId::kConnectionStartOk:
+    case MethodId::kConnectionOpen:
+    case MethodId::kConnectionClose:
+    case MethodId::kConnectionUpdateSecret:
+    case MethodId::kChannelOpen:
+    case MethodId::kChannelFlow:
+    case MethodId::kChannelClose:
+    case MethodId::kAccessRequest:
+    case MethodId::kExchangeDeclare:
+    case MethodId::kExchangeDelete:
+    case MethodId::kExchangeBind:
+    case MethodId::kExchangeUnbind:
+    case MethodId::kQueueDeclare:
+    case MethodId::kQueueBind:
+    case MethodId::kQueueUnbind:
+    case MethodId::kQueuePurge:
+    case MethodId::kQueueDelete:
+    case MethodId::kBasicQos:
+    case MethodId::kBasicConsume:
+    case MethodId::kBasicCancel:
+    case MethodId::kBasicGet:
+    case MethodId::kBasicRecover:
+    case MethodId::kTxSelect:
+    case MethodId::kTxCommit:
+    case MethodId::kTxRollback:
+    case MethodId::kConfirmSelect: return true;
+    default: return false;
+  }
+}
+
 // Confirms come with `multiple` or one by one, as the broker likes: each confirmed tag is an answer of its own.
 class AmqpListener final : public Listener {
  public:
-  void heard_client(base::View) override {}
+  void heard_client(base::View unit) override {
+    const FrameRead read = read_frame(unit, 0);
+    if (read.status != FrameRead::Status::kFrame) return ask(0, kReplies);  // the protocol header
+    const FrameView& frame = read.frame;
+    Channel& channel = channels_[frame.channel];
+    switch (frame.type) {
+      case FrameType::kHeartbeat: return;
+      case FrameType::kMethod: return on_request(channel, frame);
+      case FrameType::kHeader:
+        if (const auto header = parse_content_header(frame.payload)) channel.publishing_left = header->body_size;
+        break;
+      case FrameType::kBody:
+        channel.publishing_left -= std::min<uint64_t>(channel.publishing_left, frame.payload.size());
+        break;
+    }
+    if (channel.confirms && channel.publishing_left == 0) ask(frame.channel, confirm_of(++channel.published));
+  }
 
   std::vector<Answer> take_answers(Bytes& bytes) override {
     std::vector<Answer> answers;
@@ -140,14 +190,44 @@ class AmqpListener final : public Listener {
     }
   }
 
+  std::map<std::string, size_t> unanswered() const override { return unanswered_; }
+
  private:
   struct Channel {
+    // What the client said
+    bool confirms = false;
+    uint64_t published = 0;
+    uint64_t publishing_left = 0;
+    // What the broker said
     std::optional<Tree> open;  // its content is still to come
     std::string lane;
     uint64_t body_left = 0;
     std::string body;
     uint64_t confirmed = 0;
   };
+
+  static std::string confirm_of(uint64_t tag) { return fmt::format("confirm of {}", tag); }
+  static std::string lane_name(uint16_t channel, std::string_view what) {
+    return fmt::format("channel {} {}", channel, what);
+  }
+  void ask(uint16_t channel, std::string_view what) { ++unanswered_[lane_name(channel, what)]; }
+
+  void on_request(Channel& channel, const FrameView& frame) {
+    base::Reader in(frame.payload);
+    const MethodId id = read_method_id(in);
+    if (!has_reply(id)) return;
+    const Tree tree = describe(id, in);
+    if (id == MethodId::kChannelOpen) channel = {};
+    if (id == MethodId::kConfirmSelect) channel.confirms = true;
+    if (const Tree* no_wait = tree.find("no_wait"); no_wait == nullptr || no_wait->value == "0")
+      ask(frame.channel, kReplies);
+  }
+
+  // Each answer is to one request.
+  void answer(std::vector<Answer>& answers, const std::string& lane, Tree&& tree) {
+    if (const auto asked = unanswered_.find(lane); asked != unanswered_.end() && asked->second > 0) --asked->second;
+    answers.push_back({lane, std::move(tree)});
+  }
 
   void on_frame(const FrameView& frame, std::vector<Answer>& answers) {
     Channel& channel = channels_[frame.channel];
@@ -166,13 +246,9 @@ class AmqpListener final : public Listener {
     base::Reader in(frame.payload);
     const MethodId id = read_method_id(in);
     if (id == MethodId::kBasicAck || id == MethodId::kBasicNack) return on_confirm(channel, frame, id, in, answers);
-    if (id == MethodId::kChannelOpenOk) channel = {};
     Tree tree = describe(id, in);
-    const std::string lane = fmt::format("channel {} {}", frame.channel, lane_of(id, tree));
-    if (!has_content(id)) {
-      answers.push_back({lane, std::move(tree)});
-      return;
-    }
+    const std::string lane = lane_name(frame.channel, lane_of(id, tree));
+    if (!has_content(id)) return answer(answers, lane, std::move(tree));
     channel.open = std::move(tree);
     channel.lane = lane;
   }
@@ -180,7 +256,7 @@ class AmqpListener final : public Listener {
   // Deliveries and returned messages come when they like; all other methods are replies, in order.
   static std::string lane_of(MethodId id, const Tree& tree) {
     if (id == MethodId::kBasicReturn) return "returns";
-    if (id != MethodId::kBasicDeliver) return "replies";
+    if (id != MethodId::kBasicDeliver) return std::string(kReplies);
     const Tree* tag = tree.find("consumer_tag");
     return std::string(kDeliveries) + (tag != nullptr ? tag->value : "");
   }
@@ -199,26 +275,27 @@ class AmqpListener final : public Listener {
     finish(channel, answers);
   }
 
-  static void finish(Channel& channel, std::vector<Answer>& answers) {
+  void finish(Channel& channel, std::vector<Answer>& answers) {
     if (channel.body_left > 0 || !channel.open) return;
     channel.open->add("body", channel.body);
-    answers.push_back({channel.lane, std::move(*channel.open)});
+    answer(answers, channel.lane, std::move(*channel.open));
     channel.open.reset();
   }
 
-  static void on_confirm(Channel& channel, const FrameView& frame, MethodId id, base::Reader& in,
-                         std::vector<Answer>& answers) {
+  void on_confirm(Channel& channel, const FrameView& frame, MethodId id, base::Reader& in,
+                  std::vector<Answer>& answers) {
     const uint64_t tag = in.u64be();
     const bool multiple = (in.u8() & 1) != 0;
     for (uint64_t each = multiple ? channel.confirmed + 1 : tag; each <= tag; ++each) {
       Tree tree{name_of(id), {}, {}};
       tree.add("delivery_tag", std::to_string(each));
-      answers.push_back({fmt::format("channel {} confirm of {}", frame.channel, each), std::move(tree)});
+      answer(answers, lane_name(frame.channel, confirm_of(each)), std::move(tree));
     }
     channel.confirmed = std::max(channel.confirmed, tag);
   }
 
   std::map<uint16_t, Channel> channels_;
+  std::map<std::string, size_t> unanswered_;  // by lane
 };
 
 class AmqpDialect final : public Dialect {

@@ -2,6 +2,7 @@
 // say, and how ids that the recorded broker made up are replaced in what the client said.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,8 +30,8 @@ class Listener {
   virtual ~Listener() = default;
   virtual void heard_client(base::View unit) = 0;
   virtual std::vector<Answer> take_answers(Bytes& bytes) = 0;  // complete ones, off the front
-  // Requests heard whose answers are still to come in kAnswersLane. 0 where answers cannot be counted by requests.
-  virtual size_t unanswered() const { return 0; }
+  // By lane: whole requests heard whose answers are still to come.
+  virtual std::map<std::string, size_t> unanswered() const = 0;
 };
 
 class Dialect {

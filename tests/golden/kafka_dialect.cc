@@ -218,7 +218,7 @@ class KafkaListener final : public Listener {
     }
   }
 
-  size_t unanswered() const override { return asked_.size(); }
+  std::map<std::string, size_t> unanswered() const override { return {{std::string(kAnswersLane), asked_.size()}}; }
 
  private:
   static bool expects_answer(base::Reader in, const RequestHeader& header) {

@@ -106,7 +106,8 @@ class Run {
       end.listener->heard_client(said);
       complete_bytes = bytes.size();
     }
-    const size_t answers_due = end.lanes[std::string(kAnswersLane)].ours.size() + answered_at_once(end);
+    std::map<std::string, size_t> due = answered_at_once(end);
+    for (auto& [lane, answers] : due) answers += end.lanes[lane].ours.size();
     for (size_t i = cut_.event + 1; i < script_.steps.size(); ++i) {
       if (script_.steps[i].event->kind == Event::Kind::kFromBroker) expect(script_.steps[i]);
     }
@@ -115,9 +116,12 @@ class Run {
     end.link->give(bytes);
     world_.run_for(kSettle);
     collect_all();
-    wait_until([&] { return end.lanes[std::string(kAnswersLane)].ours.size() >= answers_due; });
-    if (end.lanes[std::string(kAnswersLane)].ours.size() < answers_due)
-      note(step.event->connection, "polylog does not answer a whole request before the cut");
+    const auto missing = [&] {
+      return std::ranges::find_if(due, [&](const auto& d) { return end.lanes[d.first].ours.size() < d.second; });
+    };
+    wait_until([&] { return missing() == due.end(); });
+    if (const auto lane = missing(); lane != due.end())
+      note(step.event->connection, lane->first + ": polylog does not answer a whole request before the cut");
     if (complete_bytes == 0 && !was_closed && end.link->is_closed())
       note(step.event->connection, "polylog closed the connection");
     refuse_more_than_recorded();
@@ -130,15 +134,17 @@ class Run {
 
   // Of the whole requests that wait for an answer, those that the recorded broker answered before anybody said more: what
   // comes later may be an answer to what was said later, e.g. to a fetch that waits.
-  size_t answered_at_once(const End& end) const {
-    size_t answers = 0;
+  std::map<std::string, size_t> answered_at_once(const End& end) const {
+    std::map<std::string, size_t> recorded;
     for (size_t i = cut_.event + 1; i < script_.steps.size(); ++i) {
       const Script::Step& step = script_.steps[i];
       if (step.event->kind == Event::Kind::kToBroker) break;
       if (step.event->kind != Event::Kind::kFromBroker || &ends_[step.event->connection] != &end) continue;
-      answers += static_cast<size_t>(std::ranges::count(step.answers, kAnswersLane, &Answer::lane));
+      for (const Answer& answer : step.answers) ++recorded[answer.lane];
     }
-    return std::min(answers, end.listener->unanswered());
+    std::map<std::string, size_t> answers;
+    for (const auto& [lane, count] : end.listener->unanswered()) answers[lane] = std::min(count, recorded[lane]);
+    return answers;
   }
 
   void probe() {

@@ -9,12 +9,11 @@ import random
 import re
 import shutil
 
+import pika
 import pytest
 
 from harness import Broker, BrokerFailed, seeds
 from kafka_wire import NONE, Batches, Wire, batch
-
-pika = pytest.importorskip("pika")
 
 FLIPS = int(os.environ.get("POLYLOG_BITFLIPS", "100"))
 SMALL = ("--set", "storage.wal_file_bytes=1MiB", "--set", "storage.reserve_bytes=1MiB", "--set", "storage.cells=2")

@@ -5,12 +5,11 @@ import subprocess
 import threading
 import time
 
+import pika
 import pytest
 
 from harness import Broker, may_mount, scratch_dir, wait_for
 from kafka_wire import MESSAGE_TOO_LARGE, NONE, STORAGE_ERROR, Batches, Wire, batch, batch_of_bytes
-
-pika = pytest.importorskip("pika")
 pytestmark = pytest.mark.skipif(not may_mount(), reason="mounting a tmpfs takes root")
 
 DISK_BYTES = 256 << 20

@@ -1,13 +1,12 @@
 """Every limit a client can meet: the largest thing goes through whole, one past it is refused by name, life goes on."""
 import struct
 
+import pika
 import pytest
 
 from harness import Broker, closed_within
 from kafka_wire import (INVALID_TOPIC, MESSAGE_TOO_LARGE, METADATA, NONE, TOPIC_EXISTS, Batches, Wire, batch,
                         batch_of_bytes)
-
-pika = pytest.importorskip("pika")
 
 MESSAGE_BYTES_MAX_DEFAULT = 1_048_588
 LARGE = 20_000_000

@@ -8,12 +8,11 @@ import time
 import zlib
 from pathlib import Path
 
+import pika
 import pytest
 
 from harness import Broker, wait_for
 from kafka_wire import BATCH_HEADER_BYTES, GZIP, NONE, ZSTD, Batches, Wire, batch, batch_of, varint
-
-pika = pytest.importorskip("pika")
 
 MEMORY_BYTES = 400 << 20
 PEAK_BYTES_MAX = MEMORY_BYTES * 5 // 4

@@ -7,11 +7,9 @@ import random
 import threading
 import time
 
-import pytest
+import pika
 
 from harness import Broker, BrokerFailed, seeds
-
-pika = pytest.importorskip("pika")
 
 ROUNDS = int(os.environ.get("POLYLOG_LOSS_ROUNDS", "30"))
 NEGATIVE_ROUNDS_MAX = 10

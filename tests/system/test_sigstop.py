@@ -5,13 +5,12 @@ import signal
 import threading
 import time
 
+import pika
 import pytest
 
 from harness import Broker, wait_for
 from kafka_wire import Wire
 from test_powerloss_kafka import PARTITIONS, load, verify, wait_for_acks
-
-pika = pytest.importorskip("pika")
 
 STOPPED_SECONDS = 3
 CONNECTIONS_MEANWHILE = 300

@@ -1,10 +1,9 @@
 """A sync that fails: what was not synced is never acked, the cell stops and says so, the other cells go on."""
+import pika
 import pytest
 
 from harness import BUILD, ROOT, Broker, compile_c, wait_for
 from kafka_wire import NONE, STORAGE_ERROR, Batches, Wire, batch
-
-pika = pytest.importorskip("pika")
 
 PARTITIONS = 8
 

@@ -139,7 +139,7 @@ def pytest():
     junit = LOGS / "system.xml"
     junit.unlink(missing_ok=True)
     shutil.rmtree(ROOT / "build/scratch", ignore_errors=True)  # what failed tests of the last run kept
-    folders = [p for p in (ROOT / "tests/system", ROOT / "tests/clients", ROOT / "tests/formats") if p.exists()]
+    folders = [p for p in (ROOT / "tests" / name for name in ("system", "clients", "formats", "history")) if p.exists()]
     command = [ROOT / "build/venv/bin/python", "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", "--durations=10",
                f"--junitxml={junit}", *folders]
     return Stage("system", command, count_junit(junit), minutes_max=40, needs=ROOT / "build/release/polylog",

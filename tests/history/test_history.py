@@ -1,0 +1,46 @@
+"""A round of each nemesis, judged by the checker, and a broker that never syncs, which the checker must catch.
+
+`./dev conform history --rounds 100` plays more of them. POLYLOG_LOSS_SEED repeats a run.
+"""
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import nemesis
+import rounds
+from harness import may_mount, seeds
+
+JOBS = 5
+NEGATIVE_ROUNDS = 3
+needs_mount = pytest.mark.skipif(not may_mount(), reason="mounting a tmpfs takes root")
+NAMES = [pytest.param(name, marks=needs_mount) if name in ("full", "mix") else name for name in nemesis.NAMES]
+
+
+@pytest.fixture(scope="module")
+def played():
+    """{name: Result}, all played side by side: a round waits most of its time."""
+    names = [name for name in nemesis.NAMES if may_mount() or name not in ("full", "mix")]
+    names.sort(key=lambda name: name not in ("freeze", "mix"))  # the longest first
+    with ThreadPoolExecutor(JOBS) as pool:
+        playing = {name: pool.submit(rounds.play, number, seed, name, faults=2)
+                   for number, (seed, name) in enumerate(zip(seeds(len(names)), names))}
+        caught = [pool.submit(rounds.play, 100 + number, seed, "power", faults=2, patience=2, nosync=True)
+                  for number, seed in enumerate(seeds(NEGATIVE_ROUNDS))]
+        return {**{name: each.result() for name, each in playing.items()}, "never syncs": [c.result() for c in caught]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_anomaly_in_the_history_of_a_round(played, name):
+    result = played[name]
+    print(result)
+    assert result.is_good, (result.folder / "report.txt").read_text()
+    assert result.faults and result.operations > 500, "the round tested nothing"
+    if name in ("kill", "pause", "full", "power"):
+        assert result.held > 0, "no write met a fault"
+
+
+def test_a_broker_that_never_syncs_is_caught_by_its_history(played):
+    """The negative control: with every sync stubbed out, a loss of power must be seen."""
+    for result in played["never syncs"]:
+        print(result, *(violation.property for violation in result.violations[:5]))
+    assert any(not result.is_good for result in played["never syncs"]), "nothing was lost: the checker is blind"
