@@ -1,6 +1,7 @@
 #include "server/node.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -18,7 +19,15 @@ namespace {
 
 // A larger tail is no faster: memory touched for the first time costs more than a read from the disk's cache.
 constexpr uint64_t kTailBytesMax = 256 * base::limits::kMiB;
+constexpr uint64_t kShareOfOpenFiles = 4;     // of the descriptors that the process may have, for old data
 constexpr uint64_t kDiskShareOfReserve = 16;  // on a small disk the reserve is at most this part of it
+
+// Connections get the rest. The limit was raised to what the system allows.
+size_t open_files_max() {
+  rlimit files{};
+  const uint64_t allowed = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 0;
+  return std::clamp<uint64_t>(allowed / kShareOfOpenFiles, base::limits::kOpenFilesMin, base::limits::kOpenFilesMax);
+}
 
 uint64_t wal_file_bytes_for(const Config& config, const io::Disk::Space& space) {
   using namespace base::limits;
@@ -125,6 +134,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
           .keep_files = config_.storage.wal_keep_files,
+          .open_files_max = open_files_max() / dir_->cells(),
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
           .durability =
               config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,

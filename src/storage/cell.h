@@ -65,7 +65,8 @@ class Cell final : private PackerHost {
     size_t undurable_bytes_max = 64 * base::limits::kMiB;  // staged, not yet on disk; past it append() says kOverloaded
     uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
-    uint64_t keep_files = 4;  // WAL files: what is older moves to segments, and is emptied when half dead
+    uint64_t keep_files = 4;       // WAL files: what is older moves to segments, and is emptied when half dead
+    size_t open_files_max = 1024;  // of packs, segments and log files that are written no more, at a time
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
     Durability durability = Durability::kCommit;
     base::Duration durability_interval = std::chrono::milliseconds(100);  // of kInterval: how often the WAL is synced
@@ -194,10 +195,12 @@ class Cell final : private PackerHost {
   // PackerHost
   std::vector<base::PartitionKey> partition_keys() const override;
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
+  bool can_log_moves() const override { return !failed_ && files_.can_advance(true); }
   void log_segment(Partition& partition, const SegmentRef& segment) override;
   void log_move(const MoveMutation& move) override;
   void on_durable(Lsn durable);
   void start_waiting_loads();
+  static void look_up_again(const Partition& partition, std::vector<StoredBatch>& batches);
   void commit(Lsn lsn);
   void on_failed(const base::Error& error);
   void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);

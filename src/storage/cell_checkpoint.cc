@@ -121,7 +121,7 @@ void Cell::end_round(const base::Result<>& result) {
     options_.loop.call_at(next_checkpoint_, [this] {
       if (!failed_) consider_checkpoint();
     });
-    if (result.error().code == base::ErrorCode::kDiskFull) std::ignore = files_.lend_reserve();
+    if (result.error().code == base::ErrorCode::kDiskFull) std::ignore = files_.lend_reserve(WalFiles::Loan::kUntilRelease);
   }
   for (auto& done : round->waiting) done(result);
 }

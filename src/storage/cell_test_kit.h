@@ -65,6 +65,7 @@ struct CellKit {
             .tail_bytes_max = tail_bytes_max,
             .undurable_bytes_max = undurable_bytes_max,
             .keep_files = keep_files,
+            .open_files_max = open_files_max,
             .durability = durability};
   }
   base::Result<RecoveryReport> try_open() {
@@ -136,6 +137,7 @@ struct CellKit {
   uint64_t reserve_bytes = 2 * kFileBytes;
   size_t tail_bytes_max = 64 * base::limits::kMiB;
   uint64_t keep_files = 4;
+  size_t open_files_max = 64;
   size_t undurable_bytes_max = 64 * base::limits::kMiB;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;

@@ -65,6 +65,13 @@ struct Packer::Copy {
   }
 };
 
+// What lies in a pack and is to be named there.
+struct Packer::Moved {
+  uint64_t pack = 0;
+  std::vector<Item> items;
+  size_t next = 0;
+};
+
 Packer::Packer(Options options, WalFiles& files, Extents& extents, PackerHost& host)
     : options_(std::move(options)),
       files_(files),
@@ -88,12 +95,14 @@ void Packer::poke() {
 void Packer::stop() {
   stopped_ = true;
   scan_.reset();
+  moved_.reset();
 }
 
 void Packer::look() {
   if (busy() || stopped_) return;
   scan_ = plan();
-  if (scan_ != nullptr) scan_step();
+  if (scan_ == nullptr) return end_loan();  // what there was to move is gone
+  scan_step();
 }
 
 std::unique_ptr<Packer::Scan> Packer::plan() {
@@ -211,6 +220,7 @@ void Packer::end_scan() {
   const bool is_whole = scan->next == scan->partitions.size();
   if (scan->segments_before > 0 && !scan->found_segment && is_whole) scanned_at_file_ = files_.current();
   if (scan->items.empty()) {
+    end_loan();
     if (scan->found_segment) poke();
     return;
   }
@@ -263,7 +273,7 @@ void Packer::copy_step() {
   worker_->submit(
       [copy = copy_, load, result, step] {
         *result = load->run();
-        copy->unreadable = !*result;
+        copy->unreadable = !*result && result->error().code != base::ErrorCode::kOverloaded;
         for (size_t i = 0; *result && i < step.size(); ++i)
           *result = copy->write(copy->items[step[i]], load->batches()[i].bytes.view());
       },
@@ -308,6 +318,11 @@ void Packer::finish_segment(SegmentWriter::Finished finished) {
   extents_.add_segment(finished.ref.extent, std::move(finished.file));
   if (stopped_) return;
   Partition* partition = host_.find(copy->items.front().partition);
+  if (!host_.can_log_moves()) {
+    not_before_ = options_.loop.now() + kRetryAfter;
+    scan_.reset();
+    return poke();
+  }
   if (partition != nullptr && partition->start() < finished.ref.end_offset) {
     host_.log_segment(*partition, finished.ref);
     ++counts_.segments;
@@ -321,24 +336,48 @@ void Packer::finish_pack(std::unique_ptr<io::File> file) {
   const uint64_t bytes = copy->pack->size();
   extents_.add_pack(copy->id, std::move(file), bytes);
   if (stopped_) return;
-  MoveMutation move{.pack = copy->id, .runs = {}};
+  extents_.hold_pack(copy->id, true);
+  ++counts_.packs;
+  counts_.pack_bytes += bytes;
+  moved_ = std::make_unique<Moved>(copy->id, std::move(copy->items));
+  log_moves();
+}
+
+// As many items as one mutation takes: what lies side by side, before and now, is one run.
+MoveMutation Packer::next_move(Moved& moved) const {
+  MoveMutation move{.pack = moved.pack, .runs = {}};
   const Item* previous = nullptr;
-  for (const Item& item : copy->items) {
+  for (; moved.next < moved.items.size(); ++moved.next) {
+    const Item& item = moved.items[moved.next];
     if (item.position == 0 || !is_there(item)) continue;
     const bool continues = previous != nullptr && previous->partition == item.partition &&
                            previous->ref.end_offset() == item.ref.base_offset &&
                            previous->position + previous->ref.bytes == item.position;
+    if (!continues && move.runs.size() == kRunsPerMutationMax) break;
     previous = &item;
     if (continues) {
       ++move.runs.back().batch_count;
-      continue;
+    } else {
+      move.runs.push_back({item.partition, item.ref.base_offset, 1, item.position});
     }
-    if (move.runs.size() == kRunsPerMutationMax) host_.log_move({copy->id, std::exchange(move.runs, {})});
-    move.runs.push_back({item.partition, item.ref.base_offset, 1, item.position});
   }
-  if (!move.runs.empty()) host_.log_move(move);
-  ++counts_.packs;
-  counts_.pack_bytes += bytes;
+  return move;
+}
+
+// One mutation a turn. What there is no room for stays where it was; its copy in the pack is dead.
+void Packer::log_moves() {
+  if (moved_ == nullptr || stopped_) return;
+  if (!host_.can_log_moves()) {
+    not_before_ = options_.loop.now() + kRetryAfter;
+    moved_->next = moved_->items.size();
+  }
+  if (const MoveMutation move = next_move(*moved_); !move.runs.empty()) {
+    host_.log_move(move);
+    options_.loop.call_at(options_.loop.now(), [this] { log_moves(); });
+    return;
+  }
+  extents_.hold_pack(moved_->pack, false);
+  moved_.reset();
   end_loan();
   poke();
 }
@@ -351,7 +390,7 @@ void Packer::give_up(const base::Error& error) {
   if (copy_->unreadable) {
     base::log_error("storage", "what cannot be read stays where it is: " + error.text);
   } else if (error.code == base::ErrorCode::kDiskFull && copy_->kind == ExtentKind::kPack && !borrowed_ &&
-             files_.lend_reserve()) {
+             files_.lend_reserve(WalFiles::Loan::kUntilEnded)) {
     borrowed_ = true;  // a pack frees more than it takes
   } else {
     base::log_warn("storage", fmt::format("cannot move old data: {}; trying again in {} s", error.text,

@@ -32,6 +32,8 @@ class PackerHost {
   virtual std::vector<base::PartitionKey> partition_keys() const = 0;
   virtual Partition* find(const base::PartitionKey& key) = 0;
   virtual uint64_t durable_file() const = 0;  // WAL files below it are synced to their end
+  // Whether one mutation more is sure to find room: on a full disk one that does not stops the cell.
+  virtual bool can_log_moves() const = 0;
   // Log and apply; the file is registered already.
   virtual void log_segment(Partition& partition, const SegmentRef& segment) = 0;
   virtual void log_move(const MoveMutation& move) = 0;
@@ -59,7 +61,7 @@ class Packer {
   void poke();
   void stop();  // the cell failed: nothing is moved any more
   const Counts& counts() const { return counts_; }
-  bool busy() const { return scan_ != nullptr || copy_ != nullptr; }
+  bool busy() const { return scan_ != nullptr || copy_ != nullptr || moved_ != nullptr; }
 
  private:
   struct Item {
@@ -70,6 +72,7 @@ class Packer {
   };
   struct Scan;
   struct Copy;
+  struct Moved;
 
   void look();
   std::unique_ptr<Scan> plan();
@@ -86,6 +89,8 @@ class Packer {
   void publish();
   void finish_segment(SegmentWriter::Finished finished);
   void finish_pack(std::unique_ptr<io::File> file);
+  MoveMutation next_move(Moved& moved) const;
+  void log_moves();
   void give_up(const base::Error& error);
   void end_loan();
   void end_copy();
@@ -97,6 +102,7 @@ class Packer {
   PackerHost& host_;
   std::unique_ptr<Scan> scan_;
   std::shared_ptr<Copy> copy_;
+  std::unique_ptr<Moved> moved_;
   Counts counts_;
   bool armed_ = false;
   bool stopped_ = false;

@@ -232,8 +232,10 @@ base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source,
     TRY_ASSIGN(const Block batches, block(source, *opened, b));
     TRY(verify(source, fences[b], *batches));
   }
-  for (StoredBatch& batch : run) batch.span = {source.file, batch.ref.at.offset, batch.ref.bytes};
-  source.file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);
+  TRY_ASSIGN(auto file, source.file->open_behind());
+  if (file == nullptr) file = source.file;
+  for (StoredBatch& batch : run) batch.span = {file, batch.ref.at.offset, batch.ref.bytes};
+  file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);
   return run;
 }
 
