@@ -49,6 +49,7 @@ struct Config {
     uint64_t reserve_bytes = base::limits::kReserveBytesDefault;
     uint32_t cells = 0;  // auto: one a core; counts only when the data directory is created
     uint32_t wal_keep_files = 4;
+    uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;   // of one cell
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;  // of one cell
   } storage = {};
 

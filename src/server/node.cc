@@ -133,6 +133,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
+          .checkpoint_wal_bytes = config_.storage.checkpoint_wal_bytes,
           .keep_files = config_.storage.wal_keep_files,
           .open_files_max = open_files_max() / dir_->cells(),
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
@@ -155,6 +156,8 @@ base::Result<> Node::open_cells() {
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {
+      base::log_info("storage", "replayed the log behind the checkpoint",
+                     {{"cell", i}, {"bytes", report->bytes}, {"slots", report->slots}});
       if (report->cut)
         base::log_warn("storage",
                        fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,

@@ -44,6 +44,8 @@ constexpr Setting kSettings[] = {
      "parts that the data is divided into, fixed when the data directory is created; 0: one a core"},
     {"storage.wal_keep_files", Number32([](Config& c) -> auto& { return c.storage.wal_keep_files; }), {1, 1'000'000},
      "write-ahead log files of a cell whose contents stay; what is older and still kept moves to segments and packs"},
+    {"storage.checkpoint_wal_bytes", Number64([](Config& c) -> auto& { return c.storage.checkpoint_wal_bytes; }), {1 * kMiB, 64 * kGiB},
+     "bytes that a cell writes to its log between checkpoints: about what a start after a crash replays"},
     {"storage.pack_bytes_per_second", Number64([](Config& c) -> auto& { return c.storage.pack_bytes_per_second; }), {1 * kMiB, 64 * kGiB},
      "how fast a cell moves old data at most, unless it falls far behind"},
 

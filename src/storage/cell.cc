@@ -14,6 +14,7 @@ namespace {
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
 constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what nobody waits for may stay
 constexpr size_t kAppendMutationBytesMax = 128;              // without further pieces
+constexpr size_t kBucketsPerTurn = 512;                      // of the table of partitions
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;     // one to write to, one to lend to a checkpoint
 constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
@@ -202,11 +203,12 @@ void Cell::free_by(Partition& partition, Change change) {
 
 // --- what the packer moved
 
-std::vector<base::PartitionKey> Cell::partition_keys() const {
-  std::vector<base::PartitionKey> keys;
-  keys.reserve(partitions_.size());
-  for (const auto& [key, partition] : partitions_) keys.push_back(key);
-  return keys;
+std::optional<size_t> Cell::keys(size_t first_bucket, std::vector<base::PartitionKey>& keys) const {
+  const size_t count = partitions_.bucket_count();
+  const size_t end = std::min(first_bucket + kBucketsPerTurn, count);
+  for (size_t bucket = first_bucket; bucket < end; ++bucket)
+    for (auto at = partitions_.begin(bucket); at != partitions_.end(bucket); ++at) keys.push_back(at->first);
+  return end < count ? std::optional(end) : std::nullopt;
 }
 
 void Cell::log_segment(Partition& partition, const SegmentRef& segment) {

@@ -121,7 +121,9 @@ class Cell final : private PackerHost {
     for (auto& [key, partition] : partitions_) visit(*partition);
   }
   base::WallTime now();
-  std::vector<base::PartitionKey> keys() const { return partition_keys(); }
+  // Adds the keys of some of the hash table's buckets; returns where to go on, or nothing at the end. A partition that is
+  // made meanwhile may make the table grow, so that some are left out and others come twice.
+  std::optional<size_t> keys(size_t first_bucket, std::vector<base::PartitionKey>& keys) const override;
 
   // --- reading
   // Fills in the bytes that are not in RAM. What is still on its way to the disk is read when it is there; a cell that
@@ -139,6 +141,7 @@ class Cell final : private PackerHost {
   enum class Wait : uint8_t { kSomeone, kNobody };
   void end_turn(Wait wait = Wait::kSomeone);
   void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
+  uint64_t checkpoint_bytes_written() const { return checkpoint_bytes_written_; }
   bool checkpointing() const { return round_ != nullptr; }
   const Packer::Counts& packed() const { return packer_.counts(); }
   const Extents& extents() const { return extents_; }
@@ -171,9 +174,17 @@ class Cell final : private PackerHost {
     WalEnd start;
     std::vector<uint64_t> dead_files;
     Extents::Dead dead_extents;
-    std::vector<base::PartitionKey> partitions;
+    uint64_t number = 0;
+    size_t next_bucket = 0, bucket_count = 0;  // of partitions_
+    std::vector<base::PartitionKey> bucket;    // what is left of the last one
+    struct Part {                              // what is left of a partition of many batches
+      base::PartitionKey partition;
+      Lsn stamp;
+      Partition::SavedPart saved;
+    };
+    std::optional<Part> part;
     std::vector<std::string> objects;
-    size_t next_partition = 0, next_object = 0;
+    size_t next_object = 0;
     Lsn highest_stamp;
     std::unique_ptr<CheckpointWriter> writer;
     std::vector<std::function<void(base::Result<>)>> waiting;
@@ -193,7 +204,6 @@ class Cell final : private PackerHost {
   template <typename Change>
   void free_by(Partition& partition, Change change);
   // PackerHost
-  std::vector<base::PartitionKey> partition_keys() const override;
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
   bool can_log_moves() const override { return !failed_ && files_.can_advance(true); }
   void log_segment(Partition& partition, const SegmentRef& segment) override;
@@ -214,6 +224,10 @@ class Cell final : private PackerHost {
   void consider_checkpoint();
   void look_again();
   void checkpoint_step();
+  bool save_part();
+  void save_objects();
+  size_t save_partition(Partition& partition);
+  size_t save_more_batches();
   void checkpoint_publish();
   void end_round(const base::Result<>& result);
 
@@ -246,6 +260,8 @@ class Cell final : private PackerHost {
   uint64_t sync_count_at_arm_ = 0;
   uint64_t checkpoint_wal_bytes_ = 0;  // wal totals at the last round's begin
   uint64_t checkpoint_mutation_bytes_ = 0;
+  uint64_t rounds_ = 0;
+  uint64_t checkpoint_bytes_written_ = 0;
   base::MonoTime next_checkpoint_;  // not before, after one that failed
   std::unique_ptr<Round> round_;
   Packer packer_;

@@ -28,10 +28,12 @@ constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the s
 }  // namespace
 
 struct Packer::Scan {
-  std::set<uint64_t> victims;    // file_seq of what is to be emptied
-  uint64_t segments_before = 0;  // WAL files below this may go to segments
-  std::vector<base::PartitionKey> partitions;
+  std::set<uint64_t> victims;                  // file_seq of what is to be emptied
+  uint64_t segments_before = 0;                // WAL files below this may go to segments
+  std::vector<base::PartitionKey> partitions;  // some of them; next_bucket has those that follow
   size_t next = 0;
+  std::optional<size_t> next_bucket = 0;
+  bool is_whole() const { return next == partitions.size() && !next_bucket; }
   Offset next_offset{-1};  // in that partition
   bool found_segment = false;
   std::vector<Item> items;  // for a pack
@@ -130,7 +132,6 @@ std::unique_ptr<Packer::Scan> Packer::plan() {
   // On a full disk packs come first: they free more than they take.
   if (old_files && !full && scanned_at_file_ != current) scan->segments_before = before;
   if (scan->victims.empty() && scan->segments_before == 0) return nullptr;
-  scan->partitions = host_.partition_keys();
   return scan;
 }
 
@@ -138,7 +139,13 @@ void Packer::scan_step() {
   if (scan_ == nullptr) return;  // stopped meanwhile
   size_t batches_left = kScanBatchesPerTurn;
   for (size_t seen = 0; seen < kScanPartitionsPerTurn && batches_left > 0; ++seen) {
-    if (scan_->next == scan_->partitions.size() || scan_->is_full(files_.file_bytes())) return end_scan();
+    if (scan_->is_whole() || scan_->is_full(files_.file_bytes())) return end_scan();
+    if (scan_->next == scan_->partitions.size()) {
+      scan_->partitions.clear();
+      scan_->next = 0;
+      scan_->next_bucket = host_.keys(*scan_->next_bucket, scan_->partitions);
+      continue;
+    }
     const Partition* partition = host_.find(scan_->partitions[scan_->next]);
     if (partition != nullptr && !partition->memory_only()) {
       if (scan_->next_offset.value < 0 && scan_->segments_before > 0 && choose_segment(*partition, batches_left))
@@ -217,8 +224,7 @@ size_t Packer::choose_for_pack(const Partition& partition, size_t batches_max) {
 
 void Packer::end_scan() {
   const auto scan = std::move(scan_);
-  const bool is_whole = scan->next == scan->partitions.size();
-  if (scan->segments_before > 0 && !scan->found_segment && is_whole) scanned_at_file_ = files_.current();
+  if (scan->segments_before > 0 && !scan->found_segment && scan->is_whole()) scanned_at_file_ = files_.current();
   if (scan->items.empty()) {
     end_loan();
     if (scan->found_segment) poke();

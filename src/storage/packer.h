@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -29,7 +30,8 @@ namespace polylog::storage {
 class PackerHost {
  public:
   virtual ~PackerHost() = default;
-  virtual std::vector<base::PartitionKey> partition_keys() const = 0;
+  // Adds some keys; returns where to go on, or nothing at the end.
+  virtual std::optional<size_t> keys(size_t first_bucket, std::vector<base::PartitionKey>& keys) const = 0;
   virtual Partition* find(const base::PartitionKey& key) = 0;
   virtual uint64_t durable_file() const = 0;  // WAL files below it are synced to their end
   // Whether one mutation more is sure to find room: on a full disk one that does not stops the cell.

@@ -134,7 +134,7 @@ base::Result<SegmentReader::Opened*> SegmentReader::open(const Source& source) {
     fence.crc = in.u32le();
     in.skip(8);
   }
-  if (opened_.size() >= kOpenedMax) opened_.clear();
+  if (opened_.size() >= kOpenedMax) opened_.erase(opened_.begin());  // any: what is read again is verified again
   return &opened_.emplace(source.ref.extent, std::move(opened)).first->second;
 }
 
