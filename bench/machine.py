@@ -3,11 +3,15 @@
 `client` of a row here holds two option sets: `limit` for bench_machine and `load` for bench_wire, unless they name a program.
 """
 
+import contextlib
 import functools
+import subprocess
+import time
+import urllib.request
 
 from brokers import Polylog
 from measure import load, program
-from rows import CPU, HIGHER, LOWER, P50, RATE, Goal, Row
+from rows import CPU, HIGHER, LOWER, P50, P99, RATE, Goal, Row
 
 SETTLE_SECONDS = 10  # until the broker has moved what it took in to where old data lies
 LOG_16x64 = {"connections": 16, "window": 64, "size": 100}
@@ -45,6 +49,10 @@ ROWS = (
         {"limit": {"what": "send", "chunk": 256 << 10},
          "load": {"mode": "fetch", "batch": 256 << 10, "fill_mib": 16, "tail": 1}},
         (Goal(RATE, HIGHER, 0.5, 0.8),), {}, "bytes/s"),
+    Row("P14", "p99 at 5,000/s of 1 KiB beside a full-speed reader of old data / without it",
+        {"load": {"size": 1024, "rate": 5000, "linger": 0},
+         "reader": {"mode": "fetch", "batch": 1 << 20, "fill_mib": 1024, "warm": 0}},
+        (Goal(P99, LOWER, 1.5, 1.2),)),
     Row("P10", "what durability adds to p50 at 5,000/s of 1 KiB / p50 of a raw commit",
         {"limit": {"what": "commits", "size": 4096}, "load": {"size": 1024, "rate": 5000, "linger": 0}},
         (Goal(P50, LOWER, 2.0, 1.4),), {"durability": "difference"}),
@@ -58,6 +66,9 @@ ROWS = (
 
 def runs_of(row, options, settings):
     """What makes one measurement of the machine and one of polylog; None for a side left out."""
+    if "reader" in row.client:
+        return (None if options.only == "polylog" else functools.partial(beside_reader, row, options, settings, False),
+                None if options.only == "peer" else functools.partial(beside_reader, row, options, settings, True))
     if row.peer.get("engine"):
         run_polylog = functools.partial(alone, row.client["load"], settings)
     else:
@@ -84,6 +95,43 @@ def load_wire(row, options, settings):
     if row.peer.get("per_request"):
         figures["rate"] /= figures["records_per_request"]
     return figures
+
+
+def appended_bytes(broker):
+    with urllib.request.urlopen(f"http://127.0.0.1:{broker.ports['admin']}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("polylog_appended_bytes_total"))
+
+
+@contextlib.contextmanager
+def reader_of_old_data(row, settings, broker, reads):
+    """Fills a stream; then reads it over and over until the end, or, if it is not to, not at all."""
+    reader = row.client["reader"]
+    options = {**reader, "port": broker.ports["kafka"], "cpu": settings.client_cpu, "secs": 3600 if reads else 1}
+    words = [str(settings.programs / "bench_wire"), *(f"{key}={value}" for key, value in options.items())]
+    # It shares the client's processor and must not take it from the one that is measured.
+    process = subprocess.Popen(["nice", "-n", "19", *words], stdout=subprocess.DEVNULL)
+    try:
+        filled = (reader["fill_mib"] << 20) - 2 * reader["batch"]
+        while appended_bytes(broker) < filled:
+            if process.poll() is not None:
+                raise RuntimeError("bench_wire ended before its stream was filled")
+            time.sleep(0.1)
+        if not reads:
+            process.wait()
+        time.sleep(SETTLE_SECONDS)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def beside_reader(row, options, settings, reads):
+    with start(options, settings, "commit")() as broker, reader_of_old_data(row, settings, broker, reads):
+        fixed = {"broker": f"127.0.0.1:{broker.ports['kafka']}", "pid": broker.pid, "cpu": settings.client_cpu,
+                 "secs": settings.seconds, "warm": broker.warm_seconds}
+        figures = program(settings, "kafka", {**row.client["load"], **fixed}, settings.seconds + 90)
+    return {**figures, "asked_rate": row.client["load"]["rate"]}
 
 
 def difference(row, options, settings):

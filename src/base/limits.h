@@ -27,6 +27,8 @@ inline constexpr size_t kWalFilesPerDisk = 64;              // a WAL file is at 
 inline constexpr size_t kReserveBytesDefault = 256 * kMiB;  // kept for acks, deletes and checkpoints on a full disk
 inline constexpr size_t kTailChunkBytes = 1 * kMiB;         // RAM that holds recent batches is taken in such blocks
 inline constexpr uint16_t kCellsMax = 256;
+inline constexpr size_t kOpenFilesMax = 16'384;  // of old data, that a process keeps open for its readers
+inline constexpr size_t kOpenFilesMin = 64;      // likewise, however few descriptors it may have
 
 // --- names and objects
 inline constexpr size_t kNameBytesMax = 255;

@@ -28,6 +28,9 @@ CellEngine::Metrics::Metrics(base::Registry& registry, base::CellId cell)
           registry.counter("polylog_refused_appends_total", "Appends refused, for whatever reason", label_of(cell))),
       wal_bytes(registry.counter("polylog_wal_bytes_total", "Bytes written to the write-ahead log", label_of(cell))),
       wal_syncs(registry.counter("polylog_wal_syncs_total", "Group commits", label_of(cell))),
+      segment_bytes(registry.counter("polylog_segment_bytes_total", "Bytes moved into segments", label_of(cell))),
+      pack_bytes(registry.counter("polylog_pack_bytes_total", "Bytes moved into packs", label_of(cell))),
+      checkpoint_bytes(registry.counter("polylog_checkpoint_bytes_total", "Bytes of checkpoints", label_of(cell))),
       failed(registry.gauge("polylog_cell_failed", "1 when a cell refuses writes after a disk error or found damage",
                             label_of(cell))),
       disk_full(registry.gauge("polylog_cell_disk_full", "1 while only the reserve is left", label_of(cell))),
@@ -362,8 +365,11 @@ void CellEngine::end_turn() {
 void CellEngine::update_metrics() {
   if (!opened_) return;
   const storage::Wal& wal = cell_.wal();
-  metrics_.wal_bytes.add(wal.written_bytes() - std::exchange(wal_bytes_counted_, wal.written_bytes()));
-  metrics_.wal_syncs.add(wal.sync_count() - std::exchange(wal_syncs_counted_, wal.sync_count()));
+  metrics_.wal_bytes.set(wal.written_bytes());
+  metrics_.wal_syncs.set(wal.sync_count());
+  metrics_.segment_bytes.set(cell_.packed().segment_bytes);
+  metrics_.pack_bytes.set(cell_.packed().pack_bytes);
+  metrics_.checkpoint_bytes.set(cell_.checkpoint_bytes_written());
   metrics_.partitions.set(static_cast<int64_t>(cell_.partition_count()));
   metrics_.tail_bytes.set(static_cast<int64_t>(cell_.tail_bytes()));
   metrics_.undurable.set(static_cast<int64_t>(wal.undurable_bytes()));

@@ -79,7 +79,13 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   struct ReadOp;
   struct Metrics {
     Metrics(base::Registry& registry, base::CellId cell);
-    base::Counter &batches, &records, &bytes, &refused, &wal_bytes, &wal_syncs;
+    struct Total {  // of the cell's own count
+      base::Counter& counter;
+      uint64_t counted = 0;
+      void set(uint64_t total) { counter.add(total - std::exchange(counted, total)); }
+    };
+    base::Counter &batches, &records, &bytes, &refused;
+    Total wal_bytes, wal_syncs, segment_bytes, pack_bytes, checkpoint_bytes;
     base::Gauge &failed, &disk_full, &pressured, &partitions, &tail_bytes, &undurable, &undurable_limit;
   };
 
@@ -115,7 +121,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void drop_partition(const base::PartitionKey& key);
   void report_dropped(const base::Uuid& stream);
   void arm_retention();
-  void retain(std::vector<base::PartitionKey> left);
+  void retain(std::vector<base::PartitionKey> left, std::optional<size_t> next_bucket);
   bool retain(storage::Partition& partition);
   void arm_turn_end();
   void arm_groups();
@@ -156,7 +162,6 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   Broker& broker_;
   storage::Cell cell_;
   Metrics metrics_;
-  uint64_t wal_bytes_counted_ = 0, wal_syncs_counted_ = 0;
   const GroupConfig group_defaults_;  // where the broker's settings do not say
   GroupTable groups_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;

@@ -81,19 +81,22 @@ void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {
 
 void CellEngine::arm_retention() {
   broker_.loop().call_at(broker_.loop().now() + kRetentionInterval, [this] {
-    if (!failed()) retain(cell_.keys());
+    if (!failed()) retain({}, 0);
   });
 }
 
 // Some hundreds of partitions a turn, so that none grows long.
-void CellEngine::retain(std::vector<base::PartitionKey> left) {
+void CellEngine::retain(std::vector<base::PartitionKey> left, std::optional<size_t> next_bucket) {
+  if (left.empty() && next_bucket) next_bucket = cell_.keys(*next_bucket, left);
   for (size_t i = 0; i < kRetentionPartitionsPerTurn && !left.empty(); ++i) {
     Partition* partition = cell_.find(left.back());
     if (partition != nullptr && retain(*partition)) break;  // enough for a turn; there may be more of it
     left.pop_back();
   }
-  if (left.empty()) return arm_retention();
-  broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left)]() mutable { retain(std::move(left)); });
+  if (left.empty() && !next_bucket) return arm_retention();
+  broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left), next_bucket]() mutable {
+    retain(std::move(left), next_bucket);
+  });
 }
 
 // Whether something was due.

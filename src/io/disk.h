@@ -33,6 +33,8 @@ class File {
   virtual base::Result<> allocate(uint64_t size) = 0;
   // Asks the system to have these bytes at hand soon. Only a hint: no error, nothing to wait for.
   virtual void prefetch(uint64_t /*offset*/, uint64_t /*bytes*/) {}
+  // Of a file that is opened when it is used: the open one, which stays open while it is held. Blocks. Others: null.
+  virtual base::Result<std::shared_ptr<File>> open_behind() { return nullptr; }
   // For io's sockets: the descriptor to send from, or -1 where there is none.
   virtual int descriptor() const { return -1; }
 };
@@ -55,6 +57,10 @@ class Disk {
  public:
   virtual ~Disk() = default;
   virtual base::Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
+  virtual base::Result<uint64_t> file_bytes(const std::string& path) {
+    TRY_ASSIGN(const auto file, open(path, OpenMode::kRead));
+    return file->size();
+  }
   virtual base::Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
   virtual base::Result<> make_directory(const std::string& path) = 0;  // and its parents, durably; existing is fine
   virtual base::Result<> rename(const std::string& from,

@@ -230,6 +230,12 @@ Result<std::unique_ptr<File>> PosixDisk::open(const std::string& path, OpenMode 
   return std::make_unique<PosixFile>(fd, direct_fd, path);
 }
 
+Result<uint64_t> PosixDisk::file_bytes(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return fail("cannot stat", path, errno);
+  return static_cast<uint64_t>(status.st_size);
+}
+
 Result<std::vector<std::string>> PosixDisk::list(const std::string& directory) {
   DIR* stream = opendir(directory.c_str());
   if (stream == nullptr) return fail("cannot list", directory, errno);

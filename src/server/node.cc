@@ -1,6 +1,7 @@
 #include "server/node.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -18,8 +19,16 @@ namespace {
 
 // A larger tail is no faster: memory touched for the first time costs more than a read from the disk's cache.
 constexpr uint64_t kTailBytesMax = 256 * base::limits::kMiB;
+constexpr uint64_t kShareOfOpenFiles = 4;     // of the descriptors that the process may have, for old data
 constexpr uint64_t kDiskShareOfReserve = 16;  // on a small disk the reserve is at most this part of it
 constexpr uint64_t kDiskShareOfBursts = 8;    // as is what waits of a burst
+
+// Connections get the rest. The limit was raised to what the system allows.
+size_t open_files_max() {
+  rlimit files{};
+  const uint64_t allowed = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 0;
+  return std::clamp<uint64_t>(allowed / kShareOfOpenFiles, base::limits::kOpenFilesMin, base::limits::kOpenFilesMax);
+}
 
 uint64_t wal_file_bytes_for(const Config& config, const io::Disk::Space& space) {
   using namespace base::limits;
@@ -135,8 +144,10 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .tail_bytes_max = std::min<uint64_t>(shares.tail_bytes, kTailBytesMax) / dir_->cells(),
           .memory_only_bytes_max = shares.state_bytes / dir_->cells(),
           .undurable_bytes_max = shares.ingress_bytes / 2 / dir_->cells(),
+          .checkpoint_wal_bytes = config_.storage.checkpoint_wal_bytes,
           .keep_files = config_.storage.wal_keep_files,
           .burst_bytes = std::min(config_.storage.burst_bytes, space.total_bytes / kDiskShareOfBursts / dir_->cells()),
+          .open_files_max = open_files_max() / dir_->cells(),
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
           .compact_bytes_max = compact_memory_bytes_of(config_, shares) / dir_->cells(),
           .durability =
@@ -159,6 +170,8 @@ base::Result<> Node::open_cells() {
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {
+      base::log_info("storage", "replayed the log behind the checkpoint",
+                     {{"cell", i}, {"bytes", report->bytes}, {"slots", report->slots}});
       if (report->cut)
         base::log_warn("storage",
                        fmt::format("cell {}: cut a torn write, never acknowledged, at {} offset {}", i,

@@ -46,6 +46,8 @@ constexpr Setting kSettings[] = {
      "write-ahead log files of a cell whose contents stay; what is older and still kept moves to segments and packs"},
     {"storage.burst_bytes", Number64([](Config& c) -> auto& { return c.storage.burst_bytes; }), {0, 1024 * kGiB},
      "log files of a cell that may wait to be moved while more is written fast; less on a small file system"},
+    {"storage.checkpoint_wal_bytes", Number64([](Config& c) -> auto& { return c.storage.checkpoint_wal_bytes; }), {1 * kMiB, 64 * kGiB},
+     "bytes that a cell writes to its log between checkpoints: about what a start after a crash replays"},
     {"storage.pack_bytes_per_second", Number64([](Config& c) -> auto& { return c.storage.pack_bytes_per_second; }), {1 * kMiB, 64 * kGiB},
      "how fast a cell moves old data at most, unless it falls far behind"},
     {"storage.compact_memory_bytes", Number64([](Config& c) -> auto& { return c.storage.compact_memory_bytes; }), {1 * kMiB, 64 * kGiB, true},

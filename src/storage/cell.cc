@@ -14,6 +14,7 @@ namespace {
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
 constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what nobody waits for may stay
 constexpr size_t kAppendMutationBytesMax = 128;              // without further pieces
+constexpr size_t kBucketsPerTurn = 512;                      // of the table of partitions
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;     // one to write to, one to lend to a checkpoint
 constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
@@ -27,8 +28,12 @@ Cell::Cell(Options options, Engine& engine)
               .loop = options_.loop,
               .directory = options_.directory,
               .file_bytes = options_.wal_file_bytes,
-              .reserve_files = std::max<size_t>(kReserveFilesMin, options_.reserve_bytes / options_.wal_file_bytes)}),
-      extents_(options_.disk, options_.loop, options_.directory, options_.id),
+              .reserve_files = std::max<size_t>(kReserveFilesMin, options_.reserve_bytes / options_.wal_file_bytes),
+              .open_files_max = options_.open_files_max / 2}),
+      extents_({.loop = options_.loop,
+                .disk = options_.disk,
+                .directory = options_.directory,
+                .open_files_max = options_.open_files_max / 2}),
       cold_reads_(options_.loop),
       packer_({.loop = options_.loop,
                .disk = options_.disk,
@@ -207,11 +212,12 @@ void Cell::free_by(Partition& partition, Change change) {
 
 // --- what the packer moved
 
-std::vector<base::PartitionKey> Cell::partition_keys() const {
-  std::vector<base::PartitionKey> keys;
-  keys.reserve(partitions_.size());
-  for (const auto& [key, partition] : partitions_) keys.push_back(key);
-  return keys;
+std::optional<size_t> Cell::keys(size_t first_bucket, std::vector<base::PartitionKey>& keys) const {
+  const size_t count = partitions_.bucket_count();
+  const size_t end = std::min(first_bucket + kBucketsPerTurn, count);
+  for (size_t bucket = first_bucket; bucket < end; ++bucket)
+    for (auto at = partitions_.begin(bucket); at != partitions_.end(bucket); ++at) keys.push_back(at->first);
+  return end < count ? std::optional(end) : std::nullopt;
 }
 
 void Cell::log_segment(Partition& partition, const SegmentRef& segment) {
@@ -406,6 +412,20 @@ void Cell::find_newest(const Partition& partition, ColdReads::Found done) {
   done(found == nullptr ? std::nullopt : std::optional<BatchRef>(*found));
 }
 
+// What was trimmed or moved meanwhile may lie in a file that is gone. If some of it is in a segment now there is no answer,
+// rather than one with a gap: the reader asks again.
+void Cell::look_up_again(const Partition& partition, std::vector<StoredBatch>& batches) {
+  const auto in_segment = [&](const StoredBatch& batch) {
+    return batch.ref.base_offset >= partition.start() && batch.ref.base_offset < partition.resident_start();
+  };
+  if (std::ranges::any_of(batches, in_segment)) batches.clear();
+  std::erase_if(batches, [&](StoredBatch& batch) {
+    const BatchRef* found = partition.find(batch.ref.base_offset);
+    if (found != nullptr) batch.ref = *found;
+    return found == nullptr;
+  });
+}
+
 void Cell::start_waiting_loads() {
   for (WaitingLoad& waiting : std::exchange(waiting_loads_, {})) {
     const Partition* partition = find(waiting.partition);
@@ -413,9 +433,8 @@ void Cell::start_waiting_loads() {
       waiting.done(base::fail(base::ErrorCode::kNotFound, "dropped meanwhile"));
     } else if (waiting.until > wal_->durable_end()) {
       waiting_loads_.push_back(std::move(waiting));
-    } else {  // what was trimmed meanwhile may lie in a file that is gone
-      std::erase_if(waiting.batches,
-                    [&](const StoredBatch& batch) { return partition->find(batch.ref.base_offset) == nullptr; });
+    } else {
+      look_up_again(*partition, waiting.batches);
       cold_reads_.load(make_load(*partition, std::move(waiting.batches)), std::move(waiting.done));
     }
   }

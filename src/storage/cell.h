@@ -66,8 +66,9 @@ class Cell final : private PackerHost, private CompactHost {
     size_t undurable_bytes_max = 64 * base::limits::kMiB;  // staged, not yet on disk; past it append() says kOverloaded
     uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
-    uint64_t keep_files = 4;  // WAL files: what is older moves to segments, and is emptied when half dead
-    uint64_t burst_bytes = 0;  // of WAL files that may wait to be moved while more is written fast
+    uint64_t keep_files = 4;       // WAL files: what is older moves to segments, and is emptied when half dead
+    uint64_t burst_bytes = 0;      // of WAL files that may wait to be moved while more is written fast
+    size_t open_files_max = 1024;  // of packs, segments and log files that are written no more, at a time
     uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
     size_t compact_bytes_max = 16 * base::limits::kMiB;  // memory for the keys of one compaction
     Durability durability = Durability::kCommit;
@@ -125,7 +126,9 @@ class Cell final : private PackerHost, private CompactHost {
     for (auto& [key, partition] : partitions_) visit(*partition);
   }
   base::WallTime now();
-  std::vector<base::PartitionKey> keys() const { return partition_keys(); }
+  // Adds the keys of some of the hash table's buckets; returns where to go on, or nothing at the end. A partition that is
+  // made meanwhile may make the table grow, so that some are left out and others come twice.
+  std::optional<size_t> keys(size_t first_bucket, std::vector<base::PartitionKey>& keys) const override;
 
   // --- reading
   // Fills in the bytes that are not in RAM. What is still on its way to the disk is read when it is there; a cell that
@@ -143,6 +146,7 @@ class Cell final : private PackerHost, private CompactHost {
   enum class Wait : uint8_t { kSomeone, kNobody };
   void end_turn(Wait wait = Wait::kSomeone);
   void checkpoint(std::function<void(base::Result<>)> done);  // joins a running round
+  uint64_t checkpoint_bytes_written() const { return checkpoint_bytes_written_; }
   bool checkpointing() const { return round_ != nullptr; }
   const Packer::Counts& packed() const { return packer_.counts(); }
   Compactor& compactor() { return compactor_; }
@@ -176,9 +180,17 @@ class Cell final : private PackerHost, private CompactHost {
     WalEnd start;
     std::vector<uint64_t> dead_files;
     Extents::Dead dead_extents;
-    std::vector<base::PartitionKey> partitions;
+    uint64_t number = 0;
+    size_t next_bucket = 0, bucket_count = 0;  // of partitions_
+    std::vector<base::PartitionKey> bucket;    // what is left of the last one
+    struct Part {                              // what is left of a partition of many batches
+      base::PartitionKey partition;
+      Lsn stamp;
+      Partition::SavedPart saved;
+    };
+    std::optional<Part> part;
     std::vector<std::string> objects;
-    size_t next_partition = 0, next_object = 0;
+    size_t next_object = 0;
     Lsn highest_stamp;
     std::unique_ptr<CheckpointWriter> writer;
     std::vector<std::function<void(base::Result<>)>> waiting;
@@ -198,12 +210,13 @@ class Cell final : private PackerHost, private CompactHost {
   template <typename Change>
   void free_by(Partition& partition, Change change);
   // PackerHost and CompactHost
-  std::vector<base::PartitionKey> partition_keys() const override;
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
+  bool can_log_moves() const override { return !failed_ && files_.can_advance(true); }
   void log_segment(Partition& partition, const SegmentRef& segment) override;
   void log_move(const MoveMutation& move) override;
   void on_durable(Lsn durable);
   void start_waiting_loads();
+  static void look_up_again(const Partition& partition, std::vector<StoredBatch>& batches);
   void commit(Lsn lsn);
   void on_failed(const base::Error& error);
   void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);
@@ -217,6 +230,10 @@ class Cell final : private PackerHost, private CompactHost {
   void consider_checkpoint();
   void look_again();
   void checkpoint_step();
+  bool save_part();
+  void save_objects();
+  size_t save_partition(Partition& partition);
+  size_t save_more_batches();
   void checkpoint_publish();
   void end_round(const base::Result<>& result);
 
@@ -249,6 +266,8 @@ class Cell final : private PackerHost, private CompactHost {
   uint64_t sync_count_at_arm_ = 0;
   uint64_t checkpoint_wal_bytes_ = 0;  // wal totals at the last round's begin
   uint64_t checkpoint_mutation_bytes_ = 0;
+  uint64_t rounds_ = 0;
+  uint64_t checkpoint_bytes_written_ = 0;
   base::MonoTime next_checkpoint_;  // not before, after one that failed
   std::unique_ptr<Round> round_;
   Packer packer_;

@@ -8,6 +8,9 @@ namespace polylog::storage {
 namespace {
 
 constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
+constexpr auto kDiskLags = std::chrono::milliseconds(1);
+constexpr size_t kPartitionsPerTurn = 2048;  // and buckets
+constexpr size_t kBatchesPerObject = 4096;   // 236 KiB
 constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 
 }  // namespace
@@ -52,8 +55,7 @@ void Cell::checkpoint(std::function<void(base::Result<>)> done) {
   // Dead now means: no object written from here on can name them.
   round_->dead_files = files_.dead_before(round_->start.position.file_seq);
   round_->dead_extents = extents_.dead();
-  for (const auto& [key, partition] : partitions_)
-    if (!partition->memory_only()) round_->partitions.push_back(key);
+  round_->number = ++rounds_;
   round_->objects = engine_.object_names();
   round_->writer = std::make_unique<CheckpointWriter>(
       options_.disk, *checkpoint_worker_, options_.directory,
@@ -63,22 +65,68 @@ void Cell::checkpoint(std::function<void(base::Result<>)> done) {
 
 void Cell::checkpoint_step() {
   if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
-  // A step's work is bounded by bytes, so that no turn grows long; the next step runs in the next turn.
+  if (round_->writer->lags()) {
+    options_.loop.call_at(options_.loop.now() + kDiskLags, [this] { checkpoint_step(); });
+    return;
+  }
+  if (!save_part()) return save_objects();
+  options_.loop.call_at(options_.loop.now(), [this] { checkpoint_step(); });
+}
+
+// A step's work is bounded by bytes, so that no turn grows long; the next step runs in the next turn.
+// As much as a turn may take; false: all partitions are saved. A table of partitions that grew is gone through again.
+bool Cell::save_part() {
+  size_t bytes = 0;
+  for (size_t seen = 0; seen < kPartitionsPerTurn && bytes < kCheckpointBlockBytes; ++seen) {
+    if (round_->part) {
+      bytes += save_more_batches();
+      continue;
+    }
+    if (!round_->bucket.empty()) {
+      Partition* partition = find(round_->bucket.back());
+      round_->bucket.pop_back();
+      if (partition != nullptr && !partition->memory_only() && partition->mark(round_->number))
+        bytes += save_partition(*partition);
+      continue;
+    }
+    if (std::exchange(round_->bucket_count, partitions_.bucket_count()) != partitions_.bucket_count())
+      round_->next_bucket = 0;
+    if (round_->next_bucket == round_->bucket_count) return false;
+    const size_t bucket = round_->next_bucket++;
+    for (auto at = partitions_.begin(bucket); at != partitions_.end(bucket); ++at) round_->bucket.push_back(at->first);
+  }
+  return true;
+}
+
+size_t Cell::save_partition(Partition& partition) {
+  base::Writer payload;
+  write_key(payload, partition.key());
+  const Partition::SavedPart saved = partition.save(payload, kBatchesPerObject);
+  round_->writer->add({.type = kPartitionObject,
+                       .version = Partition::kSavedVersion,
+                       .stamp = partition.stamp(),
+                       .payload = payload.view()});
+  if (!saved.is_last()) round_->part = {partition.key(), partition.stamp(), saved};
+  return payload.size();
+}
+
+size_t Cell::save_more_batches() {
+  Round::Part& part = *round_->part;
+  const Partition* partition = find(part.partition);
+  base::Writer payload;
+  if (partition != nullptr) {  // replay will drop what was dropped
+    write_key(payload, part.partition);
+    part.saved = partition->save_more(payload, part.saved, kBatchesPerObject);
+    round_->writer->add({.type = kPartitionBatchesObject, .stamp = part.stamp, .payload = payload.view()});
+  }
+  if (partition == nullptr || part.saved.is_last()) round_->part.reset();
+  return payload.size();
+}
+
+void Cell::save_objects() {
+  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
   size_t bytes = 0;
   base::Writer payload;
-  while (bytes < kCheckpointBlockBytes && round_->next_partition < round_->partitions.size()) {
-    const base::PartitionKey key = round_->partitions[round_->next_partition++];
-    const Partition* partition = find(key);
-    if (partition == nullptr) continue;
-    payload.clear();
-    write_key(payload, key);
-    partition->save(payload);
-    round_->writer->add({.type = kPartitionObject,
-                         .version = Partition::kSavedVersion,
-                         .stamp = partition->stamp(),
-                         .payload = payload.view()});
-    bytes += payload.size();
-  }
   while (bytes < kCheckpointBlockBytes && round_->next_object < round_->objects.size()) {
     CheckpointObject object;
     payload.clear();
@@ -87,14 +135,12 @@ void Cell::checkpoint_step() {
     round_->writer->add(object);
     bytes += payload.size();
   }
-  const bool collected =
-      round_->next_partition == round_->partitions.size() && round_->next_object == round_->objects.size();
-  if (collected) {
+  if (round_->next_object == round_->objects.size()) {
     round_->highest_stamp = appended_lsn();
     wal_->seal();
     return checkpoint_publish();
   }
-  options_.loop.call_at(options_.loop.now(), [this] { checkpoint_step(); });
+  options_.loop.call_at(options_.loop.now(), [this] { save_objects(); });
 }
 
 // Published only when the WAL is durable up to the highest stamp any object may carry.
@@ -109,6 +155,7 @@ void Cell::checkpoint_publish() {
 
 void Cell::end_round(const base::Result<>& result) {
   auto round = std::move(round_);
+  checkpoint_bytes_written_ += round->writer->bytes();
   if (result) {
     files_.release(round->dead_files);
     extents_.release(round->dead_extents);
@@ -121,7 +168,8 @@ void Cell::end_round(const base::Result<>& result) {
     options_.loop.call_at(next_checkpoint_, [this] {
       if (!failed_) consider_checkpoint();
     });
-    if (result.error().code == base::ErrorCode::kDiskFull) std::ignore = files_.lend_reserve();
+    if (result.error().code == base::ErrorCode::kDiskFull)
+      std::ignore = files_.lend_reserve(WalFiles::Loan::kUntilRelease);
   }
   for (auto& done : round->waiting) done(result);
 }

@@ -100,7 +100,7 @@ base::Result<> Cell::replay_mutation(const Mutation& mutation, Lsn lsn) {
 
 base::Result<> Cell::restore(const CheckpointObject& object) {
   highest_restored_stamp_ = std::max(highest_restored_stamp_, object.stamp);
-  if (object.type != kPartitionObject) return engine_.restore(object);
+  if (!is_of_partition(object)) return engine_.restore(object);
   return restore_partition(partitions_, object);
 }
 

@@ -68,6 +68,7 @@ struct CellKit {
             .burst_bytes = burst_bytes,
             .pack_bytes_per_second = pack_bytes_per_second,
             .compact_bytes_max = compact_bytes_max,
+            .open_files_max = open_files_max,
             .durability = durability};
   }
   base::Result<RecoveryReport> try_open() {
@@ -142,6 +143,7 @@ struct CellKit {
   uint64_t burst_bytes = 0;
   uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;
   size_t compact_bytes_max = 1 * base::limits::kMiB;
+  size_t open_files_max = 64;
   size_t undurable_bytes_max = 64 * base::limits::kMiB;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;

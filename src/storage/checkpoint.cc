@@ -141,7 +141,10 @@ void CheckpointWriter::add(const CheckpointObject& object) {
 
 void CheckpointWriter::flush() {
   if (block_.size() == 0) return;
-  worker_.submit([shared = shared_, payload = std::move(block_.buffer())] { shared->write_block(payload); }, [] {});
+  bytes_ += block_.size();
+  worker_.submit([shared = shared_, payload = std::move(block_.buffer())] { shared->write_block(payload); },
+                 [waiting = blocks_waiting_] { --*waiting; });
+  ++*blocks_waiting_;
   block_.buffer() = {};
 }
 

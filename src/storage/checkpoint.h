@@ -34,7 +34,7 @@ struct CheckpointHead {
 
 bool decode_checkpoint_head(View bytes, CheckpointHead& head);
 
-// Type 1 is a partition; types from 0x100 on belong to broker/.
+// Types 1 and 2 are a partition; types from 0x100 on belong to broker/.
 struct CheckpointObject {
   uint16_t type = 0;
   uint8_t version = 1;
@@ -42,6 +42,10 @@ struct CheckpointObject {
   View payload;
 };
 inline constexpr uint16_t kPartitionObject = 1;
+inline constexpr uint16_t kPartitionBatchesObject = 2;  // further batches of a partition whose object came before
+inline bool is_of_partition(const CheckpointObject& object) {
+  return object.type == kPartitionObject || object.type == kPartitionBatchesObject;
+}
 
 void encode_object(base::Writer& out, const CheckpointObject& object);
 
@@ -50,16 +54,21 @@ class CheckpointWriter {
  public:
   CheckpointWriter(io::Disk& disk, io::Worker& worker, std::string directory, const CheckpointHead& head);
   void add(const CheckpointObject& object);
+  uint64_t bytes() const { return bytes_; }  // of what was added
+  // More waits for the disk than should lie in memory: add nothing for a while.
+  bool lags() const { return *blocks_waiting_ > kBlocksWaitingMax; }
   // The last block, the sync, the final name and the removal of older checkpoints. `done` runs on the core.
   void finish(std::function<void(base::Result<>)> done);
 
  private:
+  static constexpr size_t kBlocksWaitingMax = 16;
   struct Shared;  // used by the worker only
   void flush();
   io::Worker& worker_;
   std::shared_ptr<Shared> shared_;
   base::Writer block_;
-  uint64_t count_ = 0;
+  uint64_t count_ = 0, bytes_ = 0;
+  std::shared_ptr<size_t> blocks_waiting_ = std::make_shared<size_t>(0);
   bool too_large_ = false;
 };
 

@@ -6,28 +6,31 @@ namespace polylog::storage {
 namespace {
 
 constexpr size_t kSmallPacksMax = 8;
+constexpr auto kTidyAfter = std::chrono::seconds(1);
 
 }  // namespace
 
-Extents::Extents(io::Disk& disk, io::Loop& loop, std::string directory, base::CellId cell)
-    : disk_(disk), directory_(std::move(directory)), cell_(cell), worker_(loop.make_worker("extent-remove")) {}
+Extents::Extents(Options options)
+    : options_(std::move(options)),
+      files_(std::make_shared<OpenFiles>(options_.disk, options_.open_files_max)),
+      worker_(options_.loop.make_worker("extent-files")) {}
 
 base::Result<> Extents::open_existing() {
-  TRY_ASSIGN(const auto names, disk_.list(directory_));
+  TRY_ASSIGN(const auto names, options_.disk.list(options_.directory));
   for (const std::string& file_name : names) {
+    const std::string path = options_.directory + "/" + file_name;
     if (file_name.ends_with(".plx.new")) {  // a move that a crash interrupted
-      TRY(disk_.remove(directory_ + "/" + file_name));
+      TRY(options_.disk.remove(path));
       continue;
     }
     const auto name = parse_extent_name(file_name);
     if (!name) continue;
     next_id_ = std::max(next_id_, name->id + 1);
-    TRY_ASSIGN(auto file, disk_.open(directory_ + "/" + file_name, io::OpenMode::kRead));
     if (name->kind == ExtentKind::kPack) {
-      TRY_ASSIGN(const uint64_t bytes, file->size());
-      add_pack(name->id, std::move(file), bytes);
+      TRY_ASSIGN(const uint64_t bytes, options_.disk.file_bytes(path));
+      packs_[name->id] = {.file = files_->on_demand(path), .bytes = bytes};
     } else {
-      add_segment(name->id, std::move(file));
+      segments_[name->id] = {.file = files_->on_demand(path)};
     }
   }
   return {};
@@ -37,21 +40,30 @@ base::Result<> Extents::check_segment(const SegmentRef& segment) const {
   const ExtentName name{ExtentKind::kSegment, segment.extent};
   const auto found = segments_.find(segment.extent);
   if (found == segments_.end())
-    return base::fail(base::ErrorCode::kCorrupt, fmt::format("{}/{} is missing", directory_, to_file_name(name)));
-  TRY_ASSIGN(const uint64_t bytes, found->second.file->size());
+    return base::fail(base::ErrorCode::kCorrupt,
+                      fmt::format("{}/{} is missing", options_.directory, to_file_name(name)));
+  TRY_ASSIGN(const uint64_t bytes, options_.disk.file_bytes(path_of(ExtentKind::kSegment, segment.extent)));
   if (bytes != segment.fences_at + segment.fence_count * uint64_t{40})
     return base::fail(base::ErrorCode::kCorrupt, fmt::format("{}/{} is {} bytes long, not as its partition says",
-                                                             directory_, to_file_name(name), bytes));
+                                                             options_.directory, to_file_name(name), bytes));
   return {};
 }
 
 void Extents::remove_dead() { release(dead()); }
 
 void Extents::add_pack(uint64_t id, std::unique_ptr<io::File> file, uint64_t bytes) {
-  packs_[id] = {.file = std::move(file), .bytes = bytes};
+  packs_[id] = {.file = keep(path_of(ExtentKind::kPack, id), std::move(file)), .bytes = bytes};
 }
 
-void Extents::add_segment(uint64_t id, std::unique_ptr<io::File> file) { segments_[id] = {.file = std::move(file)}; }
+void Extents::add_segment(uint64_t id, std::unique_ptr<io::File> file) {
+  segments_[id] = {.file = keep(path_of(ExtentKind::kSegment, id), std::move(file))};
+}
+
+std::shared_ptr<io::File> Extents::keep(const std::string& path, std::unique_ptr<io::File> file) {
+  files_->add(path, std::move(file));
+  if (files_->counts().open > files_->open_max()) tidy({});
+  return files_->on_demand(path);
+}
 
 std::shared_ptr<io::File> Extents::pack(uint64_t file_seq) const {
   const auto found = packs_.find(file_seq & ~kPackBit);
@@ -68,24 +80,56 @@ void Extents::add_live(uint64_t file_seq, int64_t bytes) { packs_.at(file_seq & 
 Extents::Dead Extents::dead() const {
   Dead dead;
   for (const auto& [id, pack] : packs_)
-    if (pack.live_bytes == 0) dead.packs.push_back(id);
+    if (pack.live_bytes == 0 && !pack.held) dead.packs.push_back(id);
   for (const auto& [id, segment] : segments_)
     if (segment.bytes == 0) dead.segments.push_back(id);
   return dead;
 }
 
 void Extents::release(const Dead& dead) {
+  for (const uint64_t id : dead.packs) {
+    const auto found = packs_.find(id);
+    if (found == packs_.end()) continue;
+    released_.push_back({path_of(ExtentKind::kPack, id), std::move(found->second.file)});
+    packs_.erase(found);
+  }
+  for (const uint64_t id : dead.segments) {
+    const auto found = segments_.find(id);
+    if (found == segments_.end()) continue;
+    released_.push_back({path_of(ExtentKind::kSegment, id), std::move(found->second.file)});
+    segments_.erase(found);
+  }
+  remove_released();
+}
+
+// A read that is under way opens the file by its name: it is waited for.
+void Extents::remove_released() {
   std::vector<std::string> paths;
-  for (const uint64_t id : dead.packs)
-    if (packs_.erase(id) > 0) paths.push_back(path_of(ExtentKind::kPack, id));
-  for (const uint64_t id : dead.segments)
-    if (segments_.erase(id) > 0) paths.push_back(path_of(ExtentKind::kSegment, id));
-  if (paths.empty()) return;
+  std::erase_if(released_, [&](Released& released) {
+    if (released.file.use_count() > 1) return false;
+    paths.push_back(std::move(released.path));
+    return true;
+  });
+  if (!paths.empty() || !released_.empty()) tidy(std::move(paths));
+}
+
+void Extents::tidy(std::vector<std::string> removed) {
   worker_->submit(
-      [&disk = disk_, paths = std::move(paths)] {
-        for (const std::string& path : paths) std::ignore = disk.remove(path);
+      [&disk = options_.disk, files = files_, removed = std::move(removed)] {
+        for (const std::string& path : removed) {
+          std::ignore = disk.remove(path);
+          files->forget(path);
+        }
+        files->tidy();
       },
-      [] {});
+      [this] {
+        if (tidy_armed_ || (released_.empty() && files_->counts().leaving == 0)) return;
+        tidy_armed_ = true;
+        options_.loop.call_at(options_.loop.now() + kTidyAfter, [this] {
+          tidy_armed_ = false;
+          released_.empty() ? tidy({}) : remove_released();
+        });
+      });
 }
 
 std::vector<uint64_t> Extents::packs_to_empty(uint64_t small_bytes) const {

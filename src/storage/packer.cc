@@ -29,10 +29,12 @@ constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the s
 }  // namespace
 
 struct Packer::Scan {
-  std::set<uint64_t> victims;    // file_seq of what is to be emptied
-  uint64_t segments_before = 0;  // WAL files below this may go to segments
-  std::vector<base::PartitionKey> partitions;
+  std::set<uint64_t> victims;                  // file_seq of what is to be emptied
+  uint64_t segments_before = 0;                // WAL files below this may go to segments
+  std::vector<base::PartitionKey> partitions;  // some of them; next_bucket has those that follow
   size_t next = 0;
+  std::optional<size_t> next_bucket = 0;
+  bool is_whole() const { return next == partitions.size() && !next_bucket; }
   Offset next_offset{-1};  // in that partition
   bool found_segment = false;
   std::vector<Item> items;  // for a pack
@@ -66,6 +68,13 @@ struct Packer::Copy {
   }
 };
 
+// What lies in a pack and is to be named there.
+struct Packer::Moved {
+  uint64_t pack = 0;
+  std::vector<Item> items;
+  size_t next = 0;
+};
+
 Packer::Packer(Options options, WalFiles& files, Extents& extents, PackerHost& host)
     : options_(std::move(options)),
       files_(files),
@@ -91,12 +100,14 @@ void Packer::poke() {
 void Packer::stop() {
   stopped_ = true;
   scan_.reset();
+  moved_.reset();
 }
 
 void Packer::look() {
   if (busy() || stopped_) return;
   scan_ = plan();
-  if (scan_ != nullptr) scan_step();
+  if (scan_ == nullptr) return end_loan();  // what there was to move is gone
+  scan_step();
 }
 
 // A burst is taken in first and moved when it is over: the copies would take processor and disk from whoever writes it.
@@ -133,7 +144,6 @@ std::unique_ptr<Packer::Scan> Packer::plan() {
   // On a full disk packs come first: they free more than they take.
   if (old_files && !full && !waits && scanned_at_file_ != current) scan->segments_before = before;
   if (scan->victims.empty() && scan->segments_before == 0) return nullptr;
-  scan->partitions = host_.partition_keys();
   return scan;
 }
 
@@ -141,7 +151,13 @@ void Packer::scan_step() {
   if (scan_ == nullptr) return;  // stopped meanwhile
   size_t batches_left = kScanBatchesPerTurn;
   for (size_t seen = 0; seen < kScanPartitionsPerTurn && batches_left > 0; ++seen) {
-    if (scan_->next == scan_->partitions.size() || scan_->is_full(files_.file_bytes())) return end_scan();
+    if (scan_->is_whole() || scan_->is_full(files_.file_bytes())) return end_scan();
+    if (scan_->next == scan_->partitions.size()) {
+      scan_->partitions.clear();
+      scan_->next = 0;
+      scan_->next_bucket = host_.keys(*scan_->next_bucket, scan_->partitions);
+      continue;
+    }
     const Partition* partition = host_.find(scan_->partitions[scan_->next]);
     if (partition != nullptr && !partition->memory_only()) {
       if (scan_->next_offset.value < 0 && scan_->segments_before > 0 && choose_segment(*partition, batches_left))
@@ -220,9 +236,9 @@ size_t Packer::choose_for_pack(const Partition& partition, size_t batches_max) {
 
 void Packer::end_scan() {
   const auto scan = std::move(scan_);
-  const bool is_whole = scan->next == scan->partitions.size();
-  if (scan->segments_before > 0 && !scan->found_segment && is_whole) scanned_at_file_ = files_.current();
+  if (scan->segments_before > 0 && !scan->found_segment && scan->is_whole()) scanned_at_file_ = files_.current();
   if (scan->items.empty()) {
+    end_loan();
     if (scan->found_segment) poke();
     return;
   }
@@ -275,7 +291,7 @@ void Packer::copy_step() {
   worker_->submit(
       [copy = copy_, load, result, step] {
         *result = load->run();
-        copy->unreadable = !*result;
+        copy->unreadable = !*result && result->error().code != base::ErrorCode::kOverloaded;
         for (size_t i = 0; *result && i < step.size(); ++i)
           *result = copy->write(copy->items[step[i]], load->batches()[i].bytes.view());
       },
@@ -320,6 +336,11 @@ void Packer::finish_segment(SegmentWriter::Finished finished) {
   extents_.add_segment(finished.ref.extent, std::move(finished.file));
   if (stopped_) return;
   Partition* partition = host_.find(copy->items.front().partition);
+  if (!host_.can_log_moves()) {
+    not_before_ = options_.loop.now() + kRetryAfter;
+    scan_.reset();
+    return poke();
+  }
   // What was compacted meanwhile lies in a segment already.
   const auto is_behind_segments = [&] {
     return partition->segments().empty() || partition->segments().back().end_offset <= finished.ref.base_offset;
@@ -337,24 +358,48 @@ void Packer::finish_pack(std::unique_ptr<io::File> file) {
   const uint64_t bytes = copy->pack->size();
   extents_.add_pack(copy->id, std::move(file), bytes);
   if (stopped_) return;
-  MoveMutation move{.pack = copy->id, .runs = {}};
+  extents_.hold_pack(copy->id, true);
+  ++counts_.packs;
+  counts_.pack_bytes += bytes;
+  moved_ = std::make_unique<Moved>(copy->id, std::move(copy->items));
+  log_moves();
+}
+
+// As many items as one mutation takes: what lies side by side, before and now, is one run.
+MoveMutation Packer::next_move(Moved& moved) const {
+  MoveMutation move{.pack = moved.pack, .runs = {}};
   const Item* previous = nullptr;
-  for (const Item& item : copy->items) {
+  for (; moved.next < moved.items.size(); ++moved.next) {
+    const Item& item = moved.items[moved.next];
     if (item.position == 0 || !is_there(item)) continue;
     const bool continues = previous != nullptr && previous->partition == item.partition &&
                            previous->ref.end_offset() == item.ref.base_offset &&
                            previous->position + previous->ref.bytes == item.position;
+    if (!continues && move.runs.size() == kRunsPerMutationMax) break;
     previous = &item;
     if (continues) {
       ++move.runs.back().batch_count;
-      continue;
+    } else {
+      move.runs.push_back({item.partition, item.ref.base_offset, 1, item.position});
     }
-    if (move.runs.size() == kRunsPerMutationMax) host_.log_move({copy->id, std::exchange(move.runs, {})});
-    move.runs.push_back({item.partition, item.ref.base_offset, 1, item.position});
   }
-  if (!move.runs.empty()) host_.log_move(move);
-  ++counts_.packs;
-  counts_.pack_bytes += bytes;
+  return move;
+}
+
+// One mutation a turn. What there is no room for stays where it was; its copy in the pack is dead.
+void Packer::log_moves() {
+  if (moved_ == nullptr || stopped_) return;
+  if (!host_.can_log_moves()) {
+    not_before_ = options_.loop.now() + kRetryAfter;
+    moved_->next = moved_->items.size();
+  }
+  if (const MoveMutation move = next_move(*moved_); !move.runs.empty()) {
+    host_.log_move(move);
+    options_.loop.call_at(options_.loop.now(), [this] { log_moves(); });
+    return;
+  }
+  extents_.hold_pack(moved_->pack, false);
+  moved_.reset();
   end_loan();
   poke();
 }
@@ -367,7 +412,7 @@ void Packer::give_up(const base::Error& error) {
   if (copy_->unreadable) {
     base::log_error("storage", "what cannot be read stays where it is: " + error.text);
   } else if (error.code == base::ErrorCode::kDiskFull && copy_->kind == ExtentKind::kPack && !borrowed_ &&
-             files_.lend_reserve()) {
+             files_.lend_reserve(WalFiles::Loan::kUntilEnded)) {
     borrowed_ = true;  // a pack frees more than it takes
   } else {
     base::log_warn("storage", fmt::format("cannot move old data: {}; trying again in {} s", error.text,

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -30,9 +31,12 @@ namespace polylog::storage {
 class PackerHost {
  public:
   virtual ~PackerHost() = default;
-  virtual std::vector<base::PartitionKey> partition_keys() const = 0;
+  // Adds some keys; returns where to go on, or nothing at the end.
+  virtual std::optional<size_t> keys(size_t first_bucket, std::vector<base::PartitionKey>& keys) const = 0;
   virtual Partition* find(const base::PartitionKey& key) = 0;
   virtual uint64_t durable_file() const = 0;  // WAL files below it are synced to their end
+  // Whether one mutation more is sure to find room: on a full disk one that does not stops the cell.
+  virtual bool can_log_moves() const = 0;
   // Log and apply; the file is registered already.
   virtual void log_segment(Partition& partition, const SegmentRef& segment) = 0;
   virtual void log_move(const MoveMutation& move) = 0;
@@ -61,7 +65,7 @@ class Packer {
   void poke();
   void stop();  // the cell failed: nothing is moved any more
   const Counts& counts() const { return counts_; }
-  bool busy() const { return scan_ != nullptr || copy_ != nullptr; }
+  bool busy() const { return scan_ != nullptr || copy_ != nullptr || moved_ != nullptr; }
 
  private:
   struct Item {
@@ -72,6 +76,7 @@ class Packer {
   };
   struct Scan;
   struct Copy;
+  struct Moved;
 
   void look();
   bool in_burst() const;
@@ -90,6 +95,8 @@ class Packer {
   void publish();
   void finish_segment(SegmentWriter::Finished finished);
   void finish_pack(std::unique_ptr<io::File> file);
+  MoveMutation next_move(Moved& moved) const;
+  void log_moves();
   void give_up(const base::Error& error);
   void end_loan();
   void end_copy();
@@ -101,6 +108,7 @@ class Packer {
   PackerHost& host_;
   std::unique_ptr<Scan> scan_;
   std::shared_ptr<Copy> copy_;
+  std::unique_ptr<Moved> moved_;
   Counts counts_;
   bool armed_ = false;
   base::MonoTime armed_at_;

@@ -276,5 +276,112 @@ TEST_CASE("a_partition_dropped_while_a_checkpoint_runs_does_not_keep_its_cell_fr
   }
 }
 
+TEST_CASE("more_segments_than_files_may_be_open_are_read_and_start_as_well") {
+  PackKit kit;
+  kit.open_files_max = 4;
+  kit.open();
+  kit.fill(kLog, 40 * kFile);
+  kit.pack();
+  REQUIRE(kit.files("segment-") > 4);
+  CHECK(kit.cell->extents().files().counts().open <= 2);
+  kit.check_contents();
+  CHECK(kit.cell->extents().files().counts().open <= 2);
+  kit.check_restart(true);
+  CHECK(kit.cell->extents().files().counts().open <= 2);
+}
+
+TEST_CASE("a_start_opens_no_segment") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kLog, 20 * kFile);
+  kit.pack();
+  REQUIRE(kit.files("segment-") > 0);
+  kit.close();
+  kit.open();
+  CHECK(kit.cell->extents().files().counts().open == 0);
+}
+
+TEST_CASE("what_is_being_read_or_sent_outlives_the_removal_of_its_segment_and_is_let_go_off_the_core") {
+  PackKit kit;
+  kit.open();
+  kit.fill(kLog, 20 * kFile);
+  kit.pack();
+  const Partition& partition = *kit.cell->find(kLog);
+  REQUIRE(!partition.segments().empty());
+  const SegmentReader::Wish wish{
+      .from = Offset(0), .end = partition.committed(), .bytes_max = 200 * kKiB, .span_encoding = 7};
+  base::Result<std::vector<StoredBatch>> read = base::fail(ErrorCode::kTimeout, "no answer");
+  kit.cell->read_segment(partition, wish, [&](auto loaded) { read = std::move(loaded); });
+  kit.trim(kLog, kit.wanted[kLog].size());
+  REQUIRE(kit.checkpoint());
+  kit.pack();
+  REQUIRE(read);
+  REQUIRE(!read->empty());
+  io::FileSpan span = read->front().span;
+  read->clear();
+  REQUIRE(span.bytes == 60 * kKiB);
+  CHECK(kit.files("segment-") == 0);
+  CHECK(kit.cell->extents().files().counts().leaving == 1);
+  std::string text(span.bytes, 0);
+  REQUIRE(span.file->read_at({reinterpret_cast<uint8_t*>(text.data()), text.size()}, span.offset));
+  CHECK(text == test_batch(0, 60 * kKiB));
+  span = {};
+  CHECK(kit.cell->extents().files().counts().leaving == 1);  // not closed here
+  kit.pack();
+  CHECK(kit.cell->extents().files().counts().leaving == 0);
+}
+
+TEST_CASE("moves_of_many_partitions_take_several_turns_and_survive_a_crash_between_them") {
+  constexpr uint32_t kPartitions = 3000;  // three mutations
+  for (uint64_t moment = 0; moment < 40; ++moment) {
+    PackKit kit;
+    kit.open();
+    for (uint32_t i = 0; i < kPartitions; ++i) REQUIRE(kit.append(test_key(9, i), test_batch(i, 30)));
+    kit.fill(kLog, 3 * kFile);
+    kit.trim(kLog, kit.wanted[kLog].size());
+    kit.world.run_for(std::chrono::milliseconds(3900 + 40 * moment));
+    if (moment % 2 == 0) kit.crash();
+    if (moment % 2 == 0) kit.open();
+    kit.pack();
+    CHECK(kit.files("pack-") > 0);
+    kit.crash();
+    kit.open();
+    for (uint32_t i = 0; i < kPartitions; i += 97)
+      CHECK(kit.contents(test_key(9, i)) == std::vector<std::string>{test_batch(i, 30)});
+  }
+}
+
+TEST_CASE("a_read_that_waits_for_the_disk_follows_what_moved_meanwhile") {
+  PackKit kit;
+  kit.durability = Durability::kInterval;
+  kit.open();
+  kit.put(kQueue, 3000);
+  kit.fill(kLog, kFile);
+  const Partition& queue = *kit.cell->find(kQueue);
+  std::vector<StoredBatch> batches;
+  queue.read(Offset(0), queue.committed(), SIZE_MAX, batches);
+  REQUIRE(batches.size() == 1);
+  REQUIRE(batches.front().bytes.empty());
+  kit.trim(kLog, kit.wanted[kLog].size());
+  for (int i = 0; i < 12; ++i) {  // its file is written over
+    kit.fill(kLog, kFile);
+    kit.trim(kLog, kit.wanted[kLog].size());
+    kit.pack();
+  }
+  REQUIRE(in_pack(queue.find(Offset(0))->at));
+  kit.wanted[kQueue].push_back(test_batch(9999, 1000));
+  REQUIRE(kit.append(kQueue, kit.wanted[kQueue].back()));
+  queue.read(Offset(1), queue.committed(), SIZE_MAX, batches);
+  REQUIRE(batches.size() == 2);
+  batches.back().bytes = {};  // as if it were in RAM no more: the disk does not have it yet
+  base::Result<std::vector<StoredBatch>> read = base::fail(ErrorCode::kTimeout, "no answer");
+  kit.cell->load(queue, std::move(batches), [&](auto loaded) { read = std::move(loaded); });
+  CHECK(read.error().code == ErrorCode::kTimeout);
+  kit.settle();
+  REQUIRE_MESSAGE(read, (read ? "" : read.error().text));
+  REQUIRE(read->size() == 2);
+  for (size_t i = 0; i < 2; ++i) CHECK(base::as_text((*read)[i].bytes.view()) == kit.wanted[kQueue][i]);
+}
+
 }  // namespace
 }  // namespace polylog::storage

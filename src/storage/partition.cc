@@ -103,7 +103,10 @@ Partition::Freed Partition::apply_segment(const SegmentRef& segment, Lsn lsn) {
 
 bool Partition::has_run(const MoveMutation::Run& run) const {
   const size_t first = index_of(run.base_offset);
-  return first + run.batch_count <= batches_.size() && batches_[first].base_offset == run.base_offset;
+  if (first + run.batch_count > batches_.size() || batches_[first].base_offset != run.base_offset) return false;
+  for (size_t i = first + 1; i < first + run.batch_count; ++i)
+    if (batches_[i].base_offset != batches_[i - 1].end_offset()) return false;
+  return true;
 }
 
 Partition::Freed Partition::apply_move(uint64_t pack, const MoveMutation::Run& run, Lsn lsn) {
@@ -114,11 +117,12 @@ Partition::Freed Partition::apply_move(uint64_t pack, const MoveMutation::Run& r
   CHECK(has_run(run), describe());
   for (size_t i = first; i < first + run.batch_count; ++i) {
     BatchRef& ref = batches_[i];
+    const uint64_t at = std::exchange(position, position + ref.bytes);
+    if (in_pack(ref.at) && (ref.at.file_seq & ~kPackBit) > pack) continue;  // replay of what a later move changed again
     for (const Piece& piece : pieces_of(ref)) freed.pieces.push_back(piece);
     more_pieces_.erase(ref.base_offset.value);
-    ref.at = {pack | kPackBit, position};
+    ref.at = {pack | kPackBit, at};
     ref.piece_count = 1;
-    position += ref.bytes;
   }
   return freed;
 }
@@ -205,7 +209,7 @@ size_t Partition::evict_tail(Offset base_offset) {
 // start i64 | appended i64 | epochs u32 {epoch u32, start i64}... | writers | batches u32 {base_offset i64, count u32,
 // append_ts i64, max_ts i64, epoch u32, crc u32, encoding u8, flags u8, piece_count u8, {file_seq u64, offset u64, bytes u32}...}...
 // | since version 2: segments u32 {SegmentRef}...
-void Partition::save(base::Writer& out) const {
+Partition::SavedPart Partition::save(base::Writer& out, size_t batches_max) const {
   out.i64le(start_.value);
   out.i64le(appended_.value);
   out.u32le(static_cast<uint32_t>(epochs_.size()));
@@ -214,37 +218,46 @@ void Partition::save(base::Writer& out) const {
     out.i64le(epoch.start.value);
   }
   writers_.save(out);
-  out.u32le(static_cast<uint32_t>(batches_.size()));
-  for (const BatchRef& ref : batches_) {
-    out.i64le(ref.base_offset.value);
-    out.u32le(ref.count);
-    out.i64le(ref.append_ts.ms);
-    out.i64le(ref.max_ts.ms);
-    out.u32le(ref.epoch.value);
-    out.u32le(ref.crc);
-    out.u8(ref.encoding);
-    out.u8(ref.flags);
-    const auto pieces = pieces_of(ref);
-    out.u8(static_cast<uint8_t>(pieces.size()));
-    for (const Piece& piece : pieces) {
-      out.u64le(piece.at.file_seq);
-      out.u64le(piece.at.offset);
-      out.u32le(piece.bytes);
-    }
-  }
+  const size_t count = std::min(batches_.size(), batches_max);
+  out.u32le(static_cast<uint32_t>(count));
+  for (size_t i = 0; i < count; ++i) save_batch(out, batches_[i]);
   out.u32le(static_cast<uint32_t>(segments_.size()));
   for (const SegmentRef& segment : segments_) write_segment(out, segment);
+  return {count == batches_.size() ? appended_ : batches_[count].base_offset, appended_};
 }
 
-bool Partition::load(base::Reader& in, Lsn stamp, uint8_t version) {
-  stamp_ = stamp;
-  start_ = Offset(in.i64le());
-  appended_ = committed_ = Offset(in.i64le());
-  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
-    const base::Epoch epoch(in.u32le());
-    epochs_.push_back({epoch, Offset(in.i64le())});
-  }
-  if (!writers_.load(in)) return false;
+// batches u32 {...}
+Partition::SavedPart Partition::save_more(base::Writer& out, const SavedPart& before, size_t batches_max) const {
+  const auto first = std::ranges::lower_bound(batches_, before.next, {}, &BatchRef::base_offset);
+  const auto end = std::ranges::lower_bound(first, batches_.end(), before.end, {}, &BatchRef::base_offset);
+  const size_t count = std::min(static_cast<size_t>(end - first), batches_max);
+  const auto last = first + static_cast<ptrdiff_t>(count);
+  out.u32le(static_cast<uint32_t>(count));
+  for (auto at = first; at != last; ++at) save_batch(out, *at);
+  return {last == end ? before.end : last->base_offset, before.end};
+}
+
+void Partition::save_batch(base::Writer& out, const BatchRef& ref) const {
+  out.i64le(ref.base_offset.value);
+  out.u32le(ref.count);
+  out.i64le(ref.append_ts.ms);
+  out.i64le(ref.max_ts.ms);
+  out.u32le(ref.epoch.value);
+  out.u32le(ref.crc);
+  out.u8(ref.encoding);
+  out.u8(ref.flags);
+  out.u8(ref.piece_count);
+  const auto save_piece = [&](const Piece& piece) {
+    out.u64le(piece.at.file_seq);
+    out.u64le(piece.at.offset);
+    out.u32le(piece.bytes);
+  };
+  if (ref.piece_count == 1) return save_piece({ref.at, ref.bytes});
+  for (const Piece& piece : pieces_of(ref)) save_piece(piece);
+}
+
+bool Partition::read_batches(base::Reader& in, const std::function<bool(BatchRef&, std::vector<Piece>&)>& visit) {
+  std::vector<Piece> pieces;
   for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
     BatchRef ref;
     ref.base_offset = Offset(in.i64le());
@@ -256,7 +269,7 @@ bool Partition::load(base::Reader& in, Lsn stamp, uint8_t version) {
     ref.encoding = in.u8();
     ref.flags = in.u8();
     ref.piece_count = in.u8();
-    std::vector<Piece> pieces(ref.piece_count);
+    pieces.assign(ref.piece_count, {});
     for (Piece& piece : pieces) {
       piece.at = {in.u64le(), in.u64le()};
       piece.bytes = in.u32le();
@@ -264,10 +277,32 @@ bool Partition::load(base::Reader& in, Lsn stamp, uint8_t version) {
     }
     if (!in.ok() || pieces.empty()) return false;
     ref.at = pieces.front().at;
+    if (!visit(ref, pieces)) return false;
+  }
+  return in.ok();
+}
+
+// Behind what was loaded so far, and within what the head says.
+bool Partition::load_more(base::Reader& in) {
+  return read_batches(in, [this](const BatchRef& ref, const std::vector<Piece>& pieces) {
+    if (!batches_.empty() && ref.base_offset < batches_.back().end_offset()) return false;
+    if (ref.end_offset() > appended_) return false;
     if (pieces.size() > 1) more_pieces_[ref.base_offset.value].assign(pieces.begin() + 1, pieces.end());
     stored_bytes_ += ref.bytes;
     batches_.push_back(ref);
+    return true;
+  });
+}
+
+bool Partition::load(base::Reader& in, Lsn stamp, uint8_t version) {
+  stamp_ = stamp;
+  start_ = Offset(in.i64le());
+  appended_ = committed_ = Offset(in.i64le());
+  for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
+    const base::Epoch epoch(in.u32le());
+    epochs_.push_back({epoch, Offset(in.i64le())});
   }
+  if (!writers_.load(in) || !load_more(in)) return false;
   for (uint32_t left = version < 2 ? 0 : in.u32le(); left > 0 && in.ok(); --left) {
     segments_.push_back(read_segment(in));
     stored_bytes_ += segments_.back().data_bytes;

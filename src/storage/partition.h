@@ -16,7 +16,9 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -55,8 +57,8 @@ class Partition {
   Freed apply_trim(Offset log_start, Lsn lsn);
   // The segment stands for all that lay in its range.
   Freed apply_segment(const SegmentRef& segment, Lsn lsn);
-  bool has_run(const MoveMutation::Run& run) const;
-  // The run's batches lie in `pack` now. CHECKs has_run().
+  bool has_run(const MoveMutation::Run& run) const;  // all of it, without a gap
+  // The run's batches lie in `pack` now, those apart that lie in a later one. CHECKs has_run().
   Freed apply_move(uint64_t pack, const MoveMutation::Run& run, Lsn lsn);
   std::vector<Piece> all_pieces() const;
   const std::deque<SegmentRef>& segments() const { return segments_; }
@@ -90,14 +92,28 @@ class Partition {
   size_t evict_tail(Offset base_offset);
   size_t tail_bytes() const { return tail_bytes_; }
 
-  void save(base::Writer& out) const;
+  // A partition of many batches is saved in parts, between which it goes on changing: the head first, with no more than
+  // `batches_max` of its batches, then those from `next` on. What is trimmed or moves before its part is saved shows in that
+  // part; replay from the head's stamp on does it again, to the same end.
+  struct SavedPart {
+    Offset next, end;  // equal: that was the last part
+    bool is_last() const { return next >= end; }
+  };
+  SavedPart save(base::Writer& out, size_t batches_max = SIZE_MAX) const;
+  SavedPart save_more(base::Writer& out, const SavedPart& before, size_t batches_max) const;
   static constexpr uint8_t kSavedVersion = 2;               // 1: without segments
   bool load(base::Reader& in, Lsn stamp, uint8_t version);  // into a fresh partition
+  bool load_more(base::Reader& in);
+  // False: it does not decode, or `visit` says so.
+  static bool read_batches(base::Reader& in, const std::function<bool(BatchRef&, std::vector<Piece>&)>& visit);
+  // Once for each number: whether this is the first time. For walks over all partitions that begin again.
+  bool mark(uint64_t walk) { return std::exchange(marked_, walk) != walk; }
   std::string describe() const;
 
  private:
   size_t index_of(Offset offset) const;  // batches_.size() if none
   size_t tail_first() const { return batches_.size() - tail_.size(); }
+  void save_batch(base::Writer& out, const BatchRef& ref) const;
   void pop_front_batch(Freed& freed);
   void drop_segment(std::deque<SegmentRef>::iterator at, Freed& freed);
   void push_epoch(base::Epoch epoch, Offset at);
@@ -119,6 +135,7 @@ class Partition {
   size_t tail_bytes_ = 0;
   uint64_t stored_bytes_ = 0;  // segments too
   uint64_t segment_batches_ = 0;
+  uint64_t marked_ = 0;
 };
 
 }  // namespace polylog::storage

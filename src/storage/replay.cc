@@ -20,6 +20,15 @@ base::Result<> replay_move(Partitions& partitions, const MoveMutation& move, Lsn
   return {};
 }
 
+base::Result<> restore_more(Partitions& partitions, const base::PartitionKey& key, base::Reader& in, uint8_t version) {
+  if (version != 1)
+    return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");
+  const auto found = partitions.find(key);
+  if (found == partitions.end() || !found->second->load_more(in))
+    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's batches do not follow those of their partition");
+  return {};
+}
+
 }  // namespace
 
 Partition& find_or_make(Partitions& partitions, const base::PartitionKey& key, bool memory_only) {
@@ -70,10 +79,11 @@ base::Result<> replay_mutation(Partitions& partitions, const Mutation& mutation,
                                 static_cast<int>(mutation.type)));
 }
 
-// Partition object: stream 16 B | index u32 | what Partition::save() wrote.
+// Partition object, and that of further batches: stream 16 B | index u32 | what Partition::save(), save_more() wrote.
 base::Result<> restore_partition(Partitions& partitions, const CheckpointObject& object) {
   base::Reader in(object.payload);
   const base::PartitionKey key = read_key(in);
+  if (object.type == kPartitionBatchesObject) return restore_more(partitions, key, in, object.version);
   Partition& partition = find_or_make(partitions, key, false);
   if (object.version > Partition::kSavedVersion)
     return base::fail(base::ErrorCode::kCorrupt, "written by a newer version of polylog; start that one");

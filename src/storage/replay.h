@@ -14,7 +14,7 @@ namespace polylog::storage {
 using Partitions = std::unordered_map<base::PartitionKey, std::unique_ptr<Partition>>;
 
 Partition& find_or_make(Partitions& partitions, const base::PartitionKey& key, bool memory_only);
-// `mutation` is below kFirstOfEngine, `object` a kPartitionObject.
+// `mutation` is below kFirstOfEngine, `object` is_of_partition().
 base::Result<> replay_mutation(Partitions& partitions, const Mutation& mutation, Lsn lsn);
 base::Result<> restore_partition(Partitions& partitions, const CheckpointObject& object);
 

@@ -76,7 +76,7 @@ base::Result<SegmentReader::Opened*> SegmentReader::open(const Source& source) {
   Opened opened;
   base::Reader in(bytes);
   while (!in.at_end()) opened.fences.push_back({decode_segment_fence(in)});
-  if (opened_.size() >= kOpenedMax) opened_.clear();
+  if (opened_.size() >= kOpenedMax) opened_.erase(opened_.begin());  // any: what is read again is verified again
   return &opened_.emplace(source.ref.extent, std::move(opened)).first->second;
 }
 
@@ -176,8 +176,10 @@ base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source,
     TRY(fill(source, run));  // a damaged batch does not take its block along
     return run;
   }
-  for (StoredBatch& batch : run) batch.span = {source.file, batch.ref.at.offset, batch.ref.bytes};
-  source.file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);
+  TRY_ASSIGN(auto file, source.file->open_behind());
+  if (file == nullptr) file = source.file;
+  for (StoredBatch& batch : run) batch.span = {file, batch.ref.at.offset, batch.ref.bytes};
+  file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);
   return run;
 }
 

@@ -50,7 +50,7 @@ class SegmentWriter {
 };
 
 // Reads segments. One a worker lane, which alone uses it: it keeps the index blocks used last, and remembers which blocks'
-// batches were verified since the file was opened; those may be sent from the file unseen.
+// batches were verified since it first read the file; those may be sent from the file unseen.
 class SegmentReader {
  public:
   struct Source {

@@ -15,6 +15,7 @@ constexpr auto kRetryAfter = std::chrono::seconds(1);
 constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
 
 constexpr size_t kRecyclableMax = 4;
+constexpr uint64_t kPastHeldMin = 2;  // what was just filled may still be on its way to the disk
 
 enum class Effort {
   kZeroed,     // commits cost half as much in blocks that were written before
@@ -44,7 +45,10 @@ base::Result<std::unique_ptr<io::File>> make_file(io::Disk& disk, const std::str
 
 }  // namespace
 
-WalFiles::WalFiles(Options options) : options_(std::move(options)), worker_(options_.loop.make_worker("wal-prepare")) {}
+WalFiles::WalFiles(Options options)
+    : options_(std::move(options)),
+      open_past_(std::make_shared<OpenFiles>(options_.disk, options_.open_files_max)),
+      worker_(options_.loop.make_worker("wal-prepare")) {}
 
 std::string WalFiles::name_of(uint64_t file_seq) { return fmt::format("wal-{:016x}.plw", file_seq); }
 
@@ -58,13 +62,12 @@ base::Result<> WalFiles::open_existing() {
     }
     if (name.size() != name_of(0).size() || !name.ends_with(".plw")) continue;
     const uint64_t seq = std::stoull(name.substr(4, 16), nullptr, 16);
-    TRY_ASSIGN(auto file, options_.disk.open(options_.directory + "/" + name, io::OpenMode::kLog));
-    TRY_ASSIGN(const uint64_t size, file->size());
+    TRY_ASSIGN(const uint64_t size, options_.disk.file_bytes(path_of(seq)));
     if (files_.empty()) options_.file_bytes = size;  // fixed when the directory was made
     if (size != options_.file_bytes)
       return base::fail(base::ErrorCode::kCorrupt, fmt::format("{}/{}: {} bytes long, its siblings have {}",
                                                                options_.directory, name, size, options_.file_bytes));
-    files_[seq].file = std::move(file);
+    files_[seq].file = open_past_->on_demand(path_of(seq));
   }
   return {};
 }
@@ -81,8 +84,26 @@ base::Result<> WalFiles::set_current(uint64_t file_seq) {
                                     Effort::kZeroed));
     files_[file_seq].file = std::move(file);
   }
-  current_ = file_seq;
+  for (auto at = files_.find(file_seq); at != files_.end(); ++at) {
+    TRY_ASSIGN(at->second.file, open_for_writing(at->first));
+  }
+  current_ = first_held_ = file_seq;
   return {};
+}
+
+base::Result<std::unique_ptr<io::File>> WalFiles::open_for_writing(uint64_t file_seq) const {
+  return options_.disk.open(path_of(file_seq), io::OpenMode::kLog);
+}
+
+void WalFiles::let_go_of_past() {
+  for (; first_held_ + kPastHeldMin < current_; ++first_held_) {
+    const auto found = files_.find(first_held_);
+    if (found == files_.end()) continue;
+    auto& file = found->second.file;
+    if (file.use_count() > 1) return;  // when the next one is full
+    worker_->submit([held = std::move(file)] {}, [] {});
+    file = open_past_->on_demand(path_of(first_held_));
+  }
 }
 
 base::Result<> WalFiles::make_next() {
@@ -117,6 +138,7 @@ void WalFiles::advance(uint64_t slots) {
   ++filled_since_release_;
   advanced_ = true;
   large_slots_ = slots * kLargeSlotBytes < options_.file_bytes;
+  let_go_of_past();
   prepare_ahead();
 }
 
@@ -127,9 +149,9 @@ std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
   return dead;
 }
 
-bool WalFiles::lend_reserve() {
-  if (preparing_ || lent_ || ready_count() < 2) return false;
-  lent_ = true;
+bool WalFiles::lend_reserve(Loan loan) {
+  if (preparing_ || loan_ != Loan::kNone || ready_count() < 2) return false;
+  loan_ = loan;
   disk_full_ = true;  // data must not take what is left
   const std::string path = path_of(last_seq());
   files_.erase(last_seq());
@@ -139,12 +161,12 @@ bool WalFiles::lend_reserve() {
 }
 
 void WalFiles::end_loan() {
-  lent_ = false;
+  loan_ = Loan::kNone;
   prepare_ahead();
 }
 
 void WalFiles::release(const std::vector<uint64_t>& candidates) {
-  lent_ = false;
+  if (loan_ == Loan::kUntilRelease) loan_ = Loan::kNone;
   for (uint64_t seq : candidates) {
     const auto found = files_.find(seq);
     if (found == files_.end() || found->second.file.use_count() > 1) continue;  // someone still reads it
@@ -161,7 +183,12 @@ void WalFiles::keep_recyclable(size_t files_max) {
   while (recyclable_.size() > files_max) {
     const std::string path = path_of(recyclable_.front());
     recyclable_.pop_front();
-    worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
+    worker_->submit(
+        [&disk = options_.disk, open = open_past_, path] {
+          std::ignore = disk.remove(path);
+          open->forget(path);
+        },
+        [] {});
   }
 }
 
@@ -169,7 +196,8 @@ void WalFiles::rest() { keep_recyclable(0); }
 
 void WalFiles::prepare_ahead() {
   if (ready_count() >= wanted_ready_) wanted_ready_ = 0;
-  if (preparing_ || lent_ || ready_count() >= std::max(options_.reserve_files + 1, wanted_ready_)) return;
+  if (preparing_ || loan_ != Loan::kNone || ready_count() >= std::max(options_.reserve_files + 1, wanted_ready_))
+    return;
   preparing_ = true;
   const uint64_t seq = last_seq() + 1;
   std::string recycled;
@@ -182,8 +210,11 @@ void WalFiles::prepare_ahead() {
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();
   worker_->submit(
-      [made, &disk = options_.disk, directory = options_.directory, path = path_of(seq), recycled,
-       bytes = options_.file_bytes, effort] { *made = make_file(disk, directory, path, recycled, bytes, effort); },
+      [made, &disk = options_.disk, open = open_past_, directory = options_.directory, path = path_of(seq), recycled,
+       bytes = options_.file_bytes, effort] {
+        open->forget(recycled);
+        *made = make_file(disk, directory, path, recycled, bytes, effort);
+      },
       [this, seq, made] { prepared(seq, std::move(*made)); });
 }
 

@@ -3,6 +3,7 @@
 // A file is ready (zeroed or recycled, not written in this life), current, or past. Ready files are prepared off the core,
 // always under their final name, so that moving on to the next one is free. Of the ready files the last `reserve_files`
 // are the reserve: only what frees space may use them once the disk is full.
+// Past files are open while they are read (storage/open_files.h); the last few, the current and the ready ones always.
 // Counts live bytes a file (rebuilt at recovery, never stored). Does not know slots. Owned by the cell's core.
 // Errors: what may pass (kDiskFull, kOverloaded) is tried again every second; anything else is told once, as final.
 #pragma once
@@ -17,6 +18,7 @@
 #include "base/result.h"
 #include "io/disk.h"
 #include "io/loop.h"
+#include "storage/open_files.h"
 #include "storage/wal_source.h"
 
 namespace polylog::storage {
@@ -29,14 +31,17 @@ class WalFiles final : public WalSource {
     std::string directory;
     uint64_t file_bytes = 0;
     size_t reserve_files = 0;
+    size_t open_files_max = 64;  // of past files
   };
   explicit WalFiles(Options options);
 
-  // Start-up, blocking: opens what is there. Then forgets nothing: recovery tells it which file is current.
+  // Start-up, blocking: finds what is there. Then forgets nothing: recovery tells it which file is current.
   base::Result<> open_existing();
   std::vector<uint64_t> sequence_numbers() const override;
   base::Result<> set_current(uint64_t file_seq);  // creates it if there is none
   base::Result<> make_next();                     // likewise blocking: one ready file
+  // Start-up, blocking: a past file, to write to once more.
+  base::Result<std::unique_ptr<io::File>> open_for_writing(uint64_t file_seq) const;
   uint64_t file_bytes() const override { return options_.file_bytes; }
 
   std::shared_ptr<io::File> file(uint64_t file_seq) const override;  // null if unknown
@@ -72,9 +77,11 @@ class WalFiles final : public WalSource {
   // Nothing was written for a while: files kept for writing over are given back.
   void rest();
   // Removes one file of the reserve, so that a checkpoint or a pack finds room on a full disk; no new one is made before
-  // release() or end_loan(). False: one is lent already, or only the last ready file is left, which mutations need.
-  bool lend_reserve();
+  // the loan ends. False: one is lent already, or only the last ready file is left, which mutations need.
+  enum class Loan : uint8_t { kNone, kUntilRelease, kUntilEnded };  // ends with release(), with end_loan()
+  bool lend_reserve(Loan loan);
   void end_loan();
+  size_t open_past_files() const { return open_past_->counts().open; }
 
   // Starts preparing files until enough are ready. `on_change` (set once) is called when a file became ready or the disk
   // turned out to be full; `on_failed` when the disk failed: whoever owns the files must not go on.
@@ -96,19 +103,22 @@ class WalFiles final : public WalSource {
   size_t ready_count() const { return files_.empty() ? 0 : static_cast<size_t>(last_seq() - current_); }
   uint64_t last_seq() const { return files_.rbegin()->first; }
   void keep_recyclable(size_t files_max);
+  void let_go_of_past();
   void prepared(uint64_t file_seq, base::Result<std::unique_ptr<io::File>> result);
   void not_prepared(const base::Error& error);
 
   Options options_;
+  std::shared_ptr<OpenFiles> open_past_;
   std::map<uint64_t, Entry> files_;
   std::deque<uint64_t> recyclable_;  // released, not yet renamed
   size_t filled_since_release_ = 0;
   uint64_t current_ = 0;
+  uint64_t first_held_ = 0;   // files from here on are open
   size_t wanted_ready_ = 0;   // more than the usual, until they are
   bool advanced_ = false;     // this life has filled a file
   bool large_slots_ = false;  // the last one held few
   bool preparing_ = false;
-  bool lent_ = false;
+  Loan loan_ = Loan::kNone;
   bool disk_full_ = false;
   std::function<void()> on_change_;
   std::function<void(const base::Error&)> on_failed_;

@@ -270,5 +270,57 @@ TEST_CASE("a_failed_sync_of_a_file_that_is_being_prepared_stops_the_cell") {
   CHECK(kit.append(kA, "x").error().code == ErrorCode::kIo);
 }
 
+TEST_CASE("a_checkpoint_does_not_end_the_loan_of_a_pack") {
+  io::SimWorld world({.seed = 1});
+  io::SimDisk disk(1);
+  REQUIRE(disk.make_directory("/w"));
+  WalFiles files({.disk = disk, .loop = world.loop(0), .directory = "/w", .file_bytes = 64 * kKiB, .reserve_files = 3});
+  REQUIRE(files.set_current(1));
+  files.prepare_ahead();
+  world.run_for(std::chrono::seconds(5));
+  const size_t before = files.count();
+  for (const auto loan : {WalFiles::Loan::kUntilEnded, WalFiles::Loan::kUntilRelease}) {
+    REQUIRE(files.lend_reserve(loan));
+    CHECK(!files.lend_reserve(loan));
+    world.run_for(std::chrono::seconds(5));
+    CHECK(files.count() == before - 1);
+    files.release({});
+    world.run_for(std::chrono::seconds(5));
+    CHECK(files.count() == before - (loan == WalFiles::Loan::kUntilEnded ? 1 : 0));
+    files.end_loan();
+    world.run_for(std::chrono::seconds(5));
+    CHECK(files.count() == before);
+  }
+}
+
+TEST_CASE("past_files_are_open_only_while_they_are_read") {
+  io::SimWorld world({.seed = 1});
+  io::SimDisk disk(1);
+  REQUIRE(disk.make_directory("/w"));
+  WalFiles files({.disk = disk,
+                  .loop = world.loop(0),
+                  .directory = "/w",
+                  .file_bytes = 64 * kKiB,
+                  .reserve_files = 1,
+                  .open_files_max = 3});
+  REQUIRE(files.set_current(1));
+  files.prepare_ahead();
+  for (int i = 0; i < 20; ++i) {
+    world.run_for(std::chrono::seconds(2));
+    files.advance(1);
+    files.add_live(files.current(), 1);
+  }
+  CHECK(files.open_past_files() == 0);
+  std::vector<uint8_t> bytes(100);
+  for (const uint64_t seq : files.sequence_numbers()) {
+    REQUIRE(files.file(seq)->read_at(bytes, 0));
+    CHECK(files.open_past_files() <= 3);
+  }
+  CHECK(files.open_past_files() == 3);
+  const View view = bytes;
+  CHECK(files.file(1)->write_at({&view, 1}, 0).error().code == ErrorCode::kInvalid);
+  CHECK(files.file(files.current())->write_at({&view, 1}, 0));
+}
+
 }  // namespace
 }  // namespace polylog::storage

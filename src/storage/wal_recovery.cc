@@ -180,7 +180,7 @@ class Recovery {
 base::Result<> make_durable(const WalFiles& files, const RecoveryReport& report) {
   std::vector<uint8_t> bytes;
   for (const RecoveryReport::Unproven& slot : report.unproven) {
-    const auto file = files.file(slot.at.file_seq);
+    TRY_ASSIGN(const auto file, files.open_for_writing(slot.at.file_seq));
     bytes.resize(slot.bytes);
     TRY(file->read_at(bytes, slot.at.offset));
     const View view = bytes;

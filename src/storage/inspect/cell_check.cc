@@ -129,7 +129,7 @@ class CellCheck {
   void restore(const CheckpointObject& object, const std::string& path) {
     ++contents_.counts.objects;
     highest_stamp_ = std::max(highest_stamp_, object.stamp);
-    const auto restored = object.type == kPartitionObject ? state_.restore(object) : options_.engine_object(object);
+    const auto restored = is_of_partition(object) ? state_.restore(object) : options_.engine_object(object);
     if (!restored) damage(path, {}, restored.error().text);
   }
 

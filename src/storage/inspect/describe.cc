@@ -92,17 +92,36 @@ std::string describe_mutation(const Mutation& mutation) {
   return fmt::format("unknown type {}, {} B", static_cast<int>(mutation.type), mutation.payload.size());
 }
 
+namespace {
+
+std::string text_of_batch(const BatchRef& batch, const std::vector<Piece>& pieces) {
+  std::string text =
+      fmt::format("; offsets {}..{}", batch.base_offset.value, batch.base_offset.value + batch.count - 1);
+  for (const Piece& piece : pieces) text += " at " + text_of(piece);
+  return text;
+}
+
+std::string describe_batches(const CheckpointObject& object) {
+  base::Reader in(object.payload);
+  std::string text = "batches of " + describe(read_key(in));
+  const bool decodes = Partition::read_batches(in, [&](const BatchRef& batch, const std::vector<Piece>& pieces) {
+    text += text_of_batch(batch, pieces);
+    return true;
+  });
+  return decodes ? text : "does not decode";
+}
+
+}  // namespace
+
 std::string describe_partition(const CheckpointObject& object) {
+  if (object.type == kPartitionBatchesObject) return describe_batches(object);
   Partitions partitions;
   if (const auto restored = restore_partition(partitions, object); !restored)
     return "does not decode: " + restored.error().text;
   const Partition& partition = *partitions.begin()->second;
   std::string text = partition.describe();
   for (const SegmentRef& segment : partition.segments()) text += "; segment " + describe(segment);
-  for (const BatchRef& batch : partition.batches()) {
-    text += fmt::format("; offsets {}..{}", batch.base_offset.value, batch.base_offset.value + batch.count - 1);
-    for (const Piece& piece : partition.pieces_of(batch)) text += " at " + text_of(piece);
-  }
+  for (const BatchRef& batch : partition.batches()) text += text_of_batch(batch, partition.pieces_of(batch));
   return text;
 }
 

@@ -99,7 +99,7 @@ class Dump {
         options_.disk, options_.path,
         [&](const CheckpointObject& object) -> base::Result<> {
           const std::string what =
-              object.type == kPartitionObject ? describe_partition(object) : options_.describe_engine_object(object);
+              is_of_partition(object) ? describe_partition(object) : options_.describe_engine_object(object);
           line(number++, "object", fmt::format("stamp {} version {} {}", object.stamp.value, object.version, what));
           if (!wants_more_) return base::fail(base::ErrorCode::kStopping);
           return {};

@@ -37,11 +37,10 @@ base::Result<> StoredCell::open(const Report& report) {
 
 base::Result<> StoredCell::open_wal_file(const std::string& name, const Report& report) {
   const std::string path = directory_ + "/" + name;
-  TRY_ASSIGN(std::shared_ptr<io::File> file, disk_.open(path, io::OpenMode::kRead));
-  TRY_ASSIGN(const uint64_t size, file->size());
+  TRY_ASSIGN(const uint64_t size, disk_.file_bytes(path));
   if (wal_.empty()) file_bytes_ = size;
   if (size == file_bytes_) {
-    wal_[*wal_number(name)] = std::move(file);
+    wal_[*wal_number(name)] = open_files_->on_demand(path);
   } else {
     report({.file = path,
             .offset = {},
@@ -53,14 +52,14 @@ base::Result<> StoredCell::open_wal_file(const std::string& name, const Report& 
 
 base::Result<> StoredCell::open_extent(const std::string& file_name, const ExtentName& name, const Report& report) {
   const std::string path = directory_ + "/" + file_name;
-  TRY_ASSIGN(std::shared_ptr<io::File> file, disk_.open(path, io::OpenMode::kRead));
+  const std::shared_ptr<io::File> file = open_files_->on_demand(path);
   if (!check_extent_head(*file, cell_, name))
     report({.file = path,
             .offset = 0,
             .what = "its head does not verify",
             .lost = {},
             .repair = new_head(*file, path, name)});
-  (name.kind == ExtentKind::kPack ? packs_ : segments_)[name.id] = std::move(file);
+  (name.kind == ExtentKind::kPack ? packs_ : segments_)[name.id] = file;
   return {};
 }
 

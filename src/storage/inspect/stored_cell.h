@@ -1,4 +1,4 @@
-// StoredCell: the files of a cell that nobody serves, opened for reading only. Creates, changes and removes nothing.
+// StoredCell: the files of a cell that nobody serves, opened for reading only, while they are read. Creates, changes and removes nothing.
 // Blocking. Errors: kIo where the directory cannot be read; what is odd about a file is reported, and the file left out.
 #pragma once
 
@@ -6,6 +6,7 @@
 
 #include "storage/extent_file.h"
 #include "storage/inspect/findings.h"
+#include "storage/open_files.h"
 #include "storage/wal.h"
 #include "storage/wal_source.h"
 
@@ -14,7 +15,10 @@ namespace polylog::storage {
 class StoredCell final : public WalSource {
  public:
   StoredCell(io::Disk& disk, std::string directory, base::CellId cell)
-      : disk_(disk), directory_(std::move(directory)), cell_(cell) {}
+      : disk_(disk),
+        directory_(std::move(directory)),
+        cell_(cell),
+        open_files_(std::make_shared<OpenFiles>(disk, base::limits::kOpenFilesMin)) {}
   base::Result<> open(const Report& report);
 
   std::vector<uint64_t> sequence_numbers() const override;
@@ -49,6 +53,7 @@ class StoredCell final : public WalSource {
   io::Disk& disk_;
   const std::string directory_;
   const base::CellId cell_;
+  const std::shared_ptr<OpenFiles> open_files_;
   std::vector<std::string> names_;
   std::map<uint64_t, std::shared_ptr<io::File>> wal_, packs_, segments_;
   uint64_t file_bytes_ = 0;

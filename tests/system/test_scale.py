@@ -1,0 +1,209 @@
+"""What the store costs as it grows: a hundred thousand partitions in one process, bytes written for each byte accepted, time
+to replay the log, and the queue of millions. What takes minutes runs with POLYLOG_SLOW_TESTS=1; every test prints what it
+measured."""
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import Broker, wait_for
+from kafka_wire import NONE, Wire, batch
+from test_ready import check_ends, need_space, produce_bytes, slow
+
+MIB, GIB = 1 << 20, 1 << 30
+
+TOPICS, PARTITIONS_EACH = 100, 1000
+PARTITIONS_RSS_BYTES_MAX = 2 * 10**9
+PARTITIONS_READY_SECONDS_MAX = 10
+FILES_MAX = 64  # log files, checkpoints, the catalog: whatever the number of partitions
+
+WRITTEN_MAX = 2.2  # bytes for each byte accepted
+
+CHECKPOINT_BYTES = 256 * MIB  # storage.checkpoint_wal_bytes, its default
+REPLAY_SLACK_BYTES = 128 * MIB  # what is written while a checkpoint is being made
+REPLAYED_BYTES_PER_SECOND_MIN = 200 * MIB
+
+QUEUE_MESSAGES = 10_000_000
+QUEUE_RSS_BYTES_MAX = 4 * 10**9
+
+
+def files(broker):
+    return sum(1 for path in Path(broker.data_dir).rglob("*") if path.is_file())
+
+
+def metric(broker, name):
+    """The sum over all labels."""
+    lines = broker.http("/metrics")[1].splitlines()
+    return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[ {{]", line))
+
+
+def turns(broker):
+    """{upper bound in seconds: turns up to it} of all cores."""
+    found = re.findall(r'polylog_turn_duration_seconds_bucket\{[^}]*le="([0-9.]+)"\} (\d+)', broker.http("/metrics")[1])
+    return {float(bound): int(count) for bound, count in found}
+
+
+# --- partitions
+
+def create(broker):
+    begin = time.monotonic()
+    with Wire(broker, 120) as wire:
+        for number in range(TOPICS):
+            assert wire.create_topic(f"many-{number}", PARTITIONS_EACH) == NONE
+    return time.monotonic() - begin
+
+
+def write_to_all(broker):
+    """One small batch a partition, all acked."""
+    data = batch(b"one in each")
+    with Wire(broker, 120) as wire:
+        for number in range(TOPICS):
+            for partition in range(PARTITIONS_EACH):
+                wire.send_produce(f"many-{number}", data, partition)
+            for _ in range(PARTITIONS_EACH):
+                assert wire.receive_produced() == (NONE, 0)
+
+
+def check_partitions(broker, what):
+    rss, count = broker.memory_bytes(), files(broker)
+    print(f"{what}: ready after {broker.ready_seconds:.2f} s, {rss / 1e6:.0f} MB resident, {count} files")
+    assert broker.ready_seconds <= PARTITIONS_READY_SECONDS_MAX
+    assert rss < PARTITIONS_RSS_BYTES_MAX
+    assert count <= FILES_MAX
+
+
+@slow
+def test_a_hundred_thousand_partitions_are_ready_within_ten_seconds_and_two_gigabytes():
+    with Broker() as broker:
+        print(f"created in {create(broker):.1f} s")
+        check_partitions(broker, "new")
+        write_to_all(broker)
+        check_partitions(broker, "written to")
+        broker.kill()
+        broker.start()
+        check_partitions(broker, "after kill -9")
+        broker.restart()
+        check_partitions(broker, "after a stop")
+        with Wire(broker, 60) as wire:
+            for number, partition in ((0, 0), (TOPICS // 2, 7), (TOPICS - 1, PARTITIONS_EACH - 1)):
+                error, high, records = wire.fetch(f"many-{number}", 0, partition)
+                assert (error, high) == (NONE, 1) and b"one in each" in records
+
+
+# --- bytes written
+
+WRITTEN = ("wal", "segment", "pack", "checkpoint")
+
+
+def written(broker):
+    return {kind: metric(broker, f"polylog_{kind}_bytes_total") for kind in WRITTEN}
+
+
+def check_written(broker, accepted_before, before, what):
+    accepted = metric(broker, "polylog_appended_bytes_total") - accepted_before
+    shares = {kind: (count - before[kind]) / accepted for kind, count in written(broker).items()}
+    print(f"{what}: {accepted / 1e6:.0f} MB accepted, written {sum(shares.values()):.2f} times: "
+          + ", ".join(f"{kind} {share:.2f}" for kind, share in shares.items()))
+    assert 1 <= sum(shares.values()) <= WRITTEN_MAX
+
+
+def test_a_stream_is_written_twice_and_little_more():
+    need_space(2 * GIB)
+    with Broker("--set", "storage.cells=1", "--set", "storage.wal_keep_files=1") as broker:
+        with Wire(broker, 60) as wire:
+            assert wire.create_topic("t") == NONE
+            produce_bytes(wire, "t", GIB)
+            wait_for(lambda: metric(broker, "polylog_segment_bytes_total") > 0.7 * GIB, 30, "old data moves")
+            check_written(broker, 0, dict.fromkeys(WRITTEN, 0), "a stream")
+
+
+def test_what_a_queue_lets_through_is_written_once_and_little_more():
+    pika = pytest.importorskip("pika")
+    rounds, each, body = 40, 1000, bytes(range(256)) * 4
+    with Broker("--set", "storage.cells=1") as broker:
+        parameters = pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0)
+        connection = pika.BlockingConnection(parameters)
+        channel = connection.channel()
+        channel.queue_declare("q", durable=True)
+        channel.basic_qos(prefetch_count=each)
+        for _ in range(rounds):
+            for _ in range(each):
+                channel.basic_publish("", "q", body, pika.BasicProperties(delivery_mode=2))
+            for method, _properties, _body in channel.consume("q", inactivity_timeout=10):
+                assert method is not None
+                if method.delivery_tag % each == 0:
+                    channel.basic_ack(method.delivery_tag, multiple=True)
+                    break
+        channel.cancel()
+        assert channel.queue_declare("q", passive=True).method.message_count == 0
+        check_written(broker, 0, dict.fromkeys(WRITTEN, 0), "a queue")
+        connection.close()
+
+
+# --- replay
+
+def replayed_bytes(broker):
+    """By the last start."""
+    log = broker.log_text()
+    return sum(int(count) for count in re.findall(r"replayed the log .*?bytes=(\d+)", log[log.rfind("\x00") + 1:]))
+
+
+def ready_after_replay(size, checkpoint_bytes):
+    """(seconds to ready, bytes replayed) after kill -9 of one that wrote so much."""
+    need_space(size)
+    settings = ("storage.cells=1", f"storage.checkpoint_wal_bytes={checkpoint_bytes // MIB}MiB")
+    with Broker(*(word for setting in settings for word in ("--set", setting))) as broker:
+        with Wire(broker, 60) as wire:
+            assert wire.create_topic("bulk") == NONE
+            count = produce_bytes(wire, "bulk", size)
+        broker.kill()
+        with open(broker.log_path, "ab") as log:
+            log.write(b"\x00")  # what follows is of the next start
+        broker.start()
+        with Wire(broker, 60) as wire:
+            check_ends(wire, "bulk", count)
+        replayed = replayed_bytes(broker)
+        print(f"{size >> 20} MiB written, {replayed >> 20} MiB replayed, ready after {broker.ready_seconds:.2f} s")
+        return broker.ready_seconds, replayed
+
+
+def test_a_start_replays_no_more_than_is_written_between_two_checkpoints():
+    _seconds, replayed = ready_after_replay(GIB, CHECKPOINT_BYTES)
+    assert 0 < replayed <= CHECKPOINT_BYTES + REPLAY_SLACK_BYTES
+
+
+@slow
+@pytest.mark.parametrize("gigabytes", [1, 2, 4])
+def test_time_to_replay_is_in_proportion_to_the_log(gigabytes):
+    seconds, replayed = ready_after_replay(gigabytes * GIB, 64 * GIB)
+    assert replayed >= 0.9 * gigabytes * GIB
+    assert seconds <= 1 + replayed / REPLAYED_BYTES_PER_SECOND_MIN
+
+
+# --- a long queue
+
+def fill_queue(broker, count):
+    """Small messages, published one by one."""
+    import pika
+    connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0))
+    channel = connection.channel()
+    channel.queue_declare("long", durable=True)
+    properties = pika.BasicProperties(delivery_mode=2)
+    for number in range(count):
+        channel.basic_publish("", "long", b"%d" % number, properties)
+    assert channel.queue_declare("long", passive=True).method.message_count == count
+    connection.close()
+
+
+@slow
+def test_ten_million_messages_wait_in_a_queue_within_four_gigabytes_and_outlive_a_restart():
+    with Broker("--set", "storage.cells=1") as broker:
+        fill_queue(broker, QUEUE_MESSAGES)
+        rss = broker.memory_bytes()
+        print(f"{QUEUE_MESSAGES} messages: {rss / 1e6:.0f} MB, {rss / QUEUE_MESSAGES:.0f} B each")
+        print(f"turns: {turns(broker)}")
+        assert rss < QUEUE_RSS_BYTES_MAX
+        broker.kill()
+        broker.start()
+        print(f"ready after {broker.ready_seconds:.2f} s, {broker.memory_bytes() / 1e6:.0f} MB")
