@@ -49,23 +49,24 @@ void CompactionSchedule::start() {
 
 void CompactionSchedule::arm() {
   broker_.loop().call_at(broker_.loop().now() + interval_, [this] {
-    if (!cell_.failed()) sweep(cell_.keys());
+    if (!cell_.failed()) sweep({});
   });
 }
 
 // Each partition once, some hundreds a turn; what is due is compacted before the next one is looked at.
-void CompactionSchedule::sweep(std::vector<base::PartitionKey> left) {
-  for (size_t i = 0; i < kPartitionsPerTurn && !left.empty(); ++i) {
-    const base::PartitionKey key = left.back();
-    left.pop_back();
+void CompactionSchedule::sweep(Left left) {
+  if (left.keys.empty() && left.next_bucket) left.next_bucket = cell_.keys(*left.next_bucket, left.keys);
+  for (size_t i = 0; i < kPartitionsPerTurn && !left.keys.empty(); ++i) {
+    const base::PartitionKey key = left.keys.back();
+    left.keys.pop_back();
     if (begin_if_due(key, left)) return;
   }
-  if (left.empty()) return arm();
+  if (left.keys.empty() && !left.next_bucket) return arm();
   broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left)]() mutable { sweep(std::move(left)); });
 }
 
 // True: it runs, and the sweep goes on when it is done.
-bool CompactionSchedule::begin_if_due(const base::PartitionKey& key, std::vector<base::PartitionKey>& left) {
+bool CompactionSchedule::begin_if_due(const base::PartitionKey& key, Left& left) {
   Partition* partition = cell_.find(key);
   if (partition == nullptr || !partition->moves_to_segments() || partition->memory_only() || cell_.disk_full())
     return false;

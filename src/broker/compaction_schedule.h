@@ -46,14 +46,18 @@ class CompactionSchedule {
     std::optional<base::WallTime> dirty_since;  // of what begins at seen_dirty
     base::MonoTime not_before;                  // after a failure
   };
+  struct Left {  // of a sweep
+    std::optional<size_t> next_bucket = 0;
+    std::vector<base::PartitionKey> keys;
+  };
   struct Metrics {
     Metrics(base::Registry& registry, base::CellId cell);
     base::Counter &passes, &failures, &read_bytes, &written_bytes, &removed_records;
   };
 
   void arm();
-  void sweep(std::vector<base::PartitionKey> left);
-  bool begin_if_due(const base::PartitionKey& key, std::vector<base::PartitionKey>& left);
+  void sweep(Left left);
+  bool begin_if_due(const base::PartitionKey& key, Left& left);
   void done(const base::PartitionKey& key, const base::Result<storage::Compactor::Outcome>& outcome,
             base::Duration took);
   void log(const base::PartitionKey& key, State& state, const CompactedTo& to);

@@ -66,9 +66,9 @@ struct CellKit {
             .undurable_bytes_max = undurable_bytes_max,
             .keep_files = keep_files,
             .burst_bytes = burst_bytes,
+            .open_files_max = open_files_max,
             .pack_bytes_per_second = pack_bytes_per_second,
             .compact_bytes_max = compact_bytes_max,
-            .open_files_max = open_files_max,
             .durability = durability};
   }
   base::Result<RecoveryReport> try_open() {
