@@ -40,7 +40,7 @@ inline constexpr std::array kBugs = {
     BugRow{Bug::kAckBeforeCommit, "ack_before_commit",
            "acked_record read_record last_of_key cursor settled redelivered writer generation"},
     BugRow{Bug::kDirtyRead, "dirty_read", "read_record"},
-    BugRow{Bug::kForgetWriters, "forget_writers", "duplicate"},
+    BugRow{Bug::kForgetWriters, "forget_writers", "duplicate rebuilt_state"},
     BugRow{Bug::kForgetDelivered, "forget_delivered", "redelivered"},
     BugRow{Bug::kLoseSettle, "lose_settle", "settled"},
     BugRow{Bug::kSwallowDelivery, "swallow_delivery", "at_least_once"},
