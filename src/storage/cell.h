@@ -212,6 +212,7 @@ class Cell final : private PackerHost, private CompactHost {
   // PackerHost and CompactHost
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
   bool can_log_moves() const override { return !failed_ && files_.can_advance(true); }
+  bool moves_must_wait() const override { return round_ != nullptr && round_->part.has_value(); }
   void log_segment(Partition& partition, const SegmentRef& segment) override;
   void log_move(const MoveMutation& move) override;
   void on_durable(Lsn durable);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto kLookAfter = std::chrono::seconds(1);
 constexpr auto kSettleTime = std::chrono::seconds(3);  // a full file is left alone so long: what is short-lived dies
+constexpr auto kCheckpointPause = std::chrono::milliseconds(5);
 constexpr auto kRetryAfter = std::chrono::seconds(10);
 constexpr size_t kScanBatchesPerTurn = 8192;
 constexpr size_t kScanPartitionsPerTurn = 512;
@@ -389,6 +390,10 @@ MoveMutation Packer::next_move(Moved& moved) const {
 // One mutation a turn. What there is no room for stays where it was; its copy in the pack is dead.
 void Packer::log_moves() {
   if (moved_ == nullptr || stopped_) return;
+  if (host_.moves_must_wait()) {
+    options_.loop.call_at(options_.loop.now() + kCheckpointPause, [this] { log_moves(); });
+    return;
+  }
   if (!host_.can_log_moves()) {
     not_before_ = options_.loop.now() + kRetryAfter;
     moved_->next = moved_->items.size();

@@ -37,6 +37,8 @@ class PackerHost {
   virtual uint64_t durable_file() const = 0;  // WAL files below it are synced to their end
   // Whether one mutation more is sure to find room: on a full disk one that does not stops the cell.
   virtual bool can_log_moves() const = 0;
+  // A partition is being saved in parts: what moves now could not be told from its parts and the log.
+  virtual bool moves_must_wait() const = 0;
   // Log and apply; the file is registered already.
   virtual void log_segment(Partition& partition, const SegmentRef& segment) = 0;
   virtual void log_move(const MoveMutation& move) = 0;
