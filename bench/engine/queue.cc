@@ -78,7 +78,9 @@ class Client final : public broker::Session {
         request.ranges.emplace_back(at, at);
       }
       submit(kSettle, std::move(request));
-      submit(kAttach, broker::CreditRequest{.queue = queue_, .bytes = static_cast<uint32_t>(run.batch.size())});
+      submit(kAttach,
+             broker::CreditRequest{.queue = queue_,
+                                   .bytes = static_cast<uint32_t>(run.batch.size() * run.count / batch_count_)});
       settled_ += run.count;
     }
   }

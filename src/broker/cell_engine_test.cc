@@ -185,7 +185,7 @@ struct SettlingSession final : Session {
         submit(std::move(request));
       }
       settled += run.count;
-      submit(CreditRequest{queue, static_cast<uint32_t>(run.batch.size())});
+      submit(CreditRequest{queue, run.count});  // entries of one byte
     }
   }
   EngineKit& kit;

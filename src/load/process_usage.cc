@@ -43,7 +43,7 @@ bool holds_one_of(const fs::path& process, const std::set<std::string>& links) {
 
 base::Result<ProcessUsage> ProcessUsage::of(int pid) {
   clockid_t clock = CLOCK_MONOTONIC;
-  if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0) {
+  if (pid <= 0 || !fs::exists(fmt::format("/proc/{}", pid)) || clock_getcpuclockid(pid, &clock) != 0) {
     return base::fail(base::ErrorCode::kNotFound, fmt::format("there is no process {}", pid));
   }
   return ProcessUsage(pid, clock);

@@ -130,8 +130,8 @@ TEST_CASE("a_damaged_batch_does_not_take_the_others_of_its_block_along") {
   const std::string path = "/cell/" + to_file_name({ExtentKind::kSegment, 5});
   REQUIRE(kit.disk.flip_bit(path, kExtentHeadBytes + 2100, 1));  // the second batch
   const auto read_from = [&](int64_t offset) {
-    return kit.reader.read(
-        kit.source, {.from = Offset(offset), .end = kit.end(), .bytes_max = SIZE_MAX, .span_encoding = kTag});
+    return kit.reader.read(kit.source,
+                           {.from = Offset(offset), .end = kit.end(), .bytes_max = SIZE_MAX, .span_encoding = kTag});
   };
   CHECK(!read_from(2));
   const auto rest = read_from(4);

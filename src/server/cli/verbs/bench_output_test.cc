@@ -26,7 +26,7 @@ TEST_CASE("bench output: JSON has the figures, and null for what did not happen"
   CHECK(json->find("deliver_latency_ms")->find("p99.99") != nullptr);
   CHECK(json->find("acknowledge_latency_ms")->find("p99.99") == nullptr);
   const auto& outage = json->find("outages")->array()->front();
-  CHECK(outage.find("connected_after_ms")->plain() == "200");
+  CHECK(outage.find("connected_after_ms")->number() == 200);
   CHECK(outage.find("received_after_ms")->is_null());
   CHECK(outage.find("recovered")->boolean() == false);
 }
