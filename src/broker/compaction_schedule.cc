@@ -68,7 +68,8 @@ void CompactionSchedule::sweep(Left left) {
 // True: it runs, and the sweep goes on when it is done.
 bool CompactionSchedule::begin_if_due(const base::PartitionKey& key, Left& left) {
   Partition* partition = cell_.find(key);
-  if (partition == nullptr || !partition->moves_to_segments() || partition->memory_only() || cell_.disk_full())
+  if (partition == nullptr || !partition->moves_to_segments() || partition->memory_only() || cell_.disk_full() ||
+      cell_.room_is_short())
     return false;
   const auto record = broker_.catalog().find(key.stream);
   const auto policy = record ? policy_(*record) : std::nullopt;

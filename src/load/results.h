@@ -51,7 +51,8 @@ struct Results {
   uint64_t sent_again = 0;    // after their connection broke or the server refused them
   uint64_t acknowledged = 0;  // different messages
   uint64_t received = 0;      // different messages
-  uint64_t lost = 0;          // acknowledged and not received
+  uint64_t lost = 0;          // acknowledged, and nothing more was received for long
+  uint64_t unread = 0;        // acknowledged, and not yet received when the tool stopped reading
   uint64_t unconfirmed = 0;   // never acknowledged
   uint64_t unsent = 0;        // due, but never sent
   uint64_t duplicates = 0;

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace polylog::load {
 namespace {
@@ -13,7 +14,7 @@ constexpr uint64_t kIdleNsMax = 20 * kMillisecondNs;
 // Messages that are due within so short a time leave together.
 constexpr uint64_t kTurnNsMin = kMillisecondNs / 20;
 // What is under way at the end is waited for as long as something moves, and while the server is away.
-constexpr uint64_t kPatienceNs = 3 * kSecondNs;
+constexpr uint64_t kPatienceNs = 10 * kSecondNs;
 constexpr uint64_t kDrainNsMax = 60 * kSecondNs;
 
 }  // namespace
@@ -32,9 +33,10 @@ base::Result<Results> Run::go(std::vector<std::unique_ptr<Link>> links) {
   const UsageSample server_end = server_.sample();
   const auto cpu_ns = static_cast<double>(now_ns(CLOCK_PROCESS_CPUTIME_ID) - begin_cpu_ns);
   const uint64_t received = ledger_.received();
-  drain();
+  const bool is_drained = drain();
 
   Results results = ledger_.finish(now_ns());
+  if (!is_drained) results.unread = std::exchange(results.lost, 0);
   results.client_cpu = cpu_ns / static_cast<double>(flow_ns);
   if (const auto pid = server_.pid()) {
     const auto server_ns = static_cast<double>(server_end.cpu_ns - server_begin.cpu_ns);
@@ -69,7 +71,8 @@ void Run::flow() {
   ledger_.turn(now_ns());
 }
 
-void Run::drain() {
+// False: what was acknowledged was still being received when the time for it was over.
+bool Run::drain() {
   const uint64_t give_up_ns = now_ns() + kDrainNsMax;
   uint64_t moved_ns = now_ns();
   uint64_t moved = 0;
@@ -79,8 +82,9 @@ void Run::drain() {
     const uint64_t sum = ledger_.acknowledged() + ledger_.received();
     if (sum != moved || ledger_.in_outage()) moved_ns = now;
     moved = sum;
-    if (now > moved_ns + kPatienceNs) break;
+    if (now > moved_ns + kPatienceNs) return true;
   }
+  return ledger_.settled(now_ns());
 }
 
 void Run::turn() {

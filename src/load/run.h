@@ -29,7 +29,7 @@ class Run {
  private:
   base::Result<> connect_all();
   void flow();
-  void drain();
+  bool drain();
   void turn();
   void poll_once(uint64_t now_ns);
   uint64_t wake_ns(uint64_t now_ns) const;

@@ -34,6 +34,7 @@ class DataCheck {
       const base::CellId cell(static_cast<uint16_t>(n));
       if (const auto checked = check_cell(cell); !checked) cannot_check(cell, checked.error());
     }
+    if (meta_cut_ && counts_.damages > 0) meta_cut_->repair.reset();  // what is damaged may be what it was about
     if (meta_cut_) report(*meta_cut_);
     return counts_;
   }

@@ -35,7 +35,7 @@ base::Result<DataCounts> repair_data(const DataRepairOptions& options) {
       for (const FoundDamage& each : found) options.remains(each.finding, each.stream);
       return counts;
     }
-    if (round == 1) TRY(options.confirm(found));
+    TRY(options.confirm(found));
     TRY(apply_all(options, found));
   }
 }

@@ -9,6 +9,7 @@ namespace polylog::storage {
 namespace {
 
 constexpr size_t kStepBytes = 4 * base::limits::kMiB;
+constexpr uint64_t kGroupBatchesMax = 262'144;  // of one new segment: 14 MiB of index while it is written
 
 }  // namespace
 
@@ -63,6 +64,8 @@ struct Compactor::Pass {
   SegmentReader reader;
   std::unique_ptr<SegmentWriter> writer;
   bool changed = false;  // something in this group
+  // A batch whose keys nobody counts lies below: marks that delete what it may hold stay, whatever their date.
+  bool is_opaque_below = false;
   Outcome outcome;
 
   // More keys than ever fit: it is left as it is, always. Its count never changes, so every pass finds the same.
@@ -85,7 +88,7 @@ base::Result<> Compactor::Pass::map(Step& step) {
   for (const StoredBatch& batch : step.batches) {
     if (is_opaque(batch.ref)) continue;
     plan.format_of(batch.ref.encoding)->each_key(batch.bytes.view(), [&](Offset offset, base::View key) {
-      if (!full) full = !keys->put(key, offset);
+      if (!full && offset >= plan.dirty) full = !keys->put(key, offset);
     });
     if (!full) continue;
     // What was put of this batch may stay: it is what stands there.
@@ -103,7 +106,11 @@ base::Result<> Compactor::Pass::rewrite(Step& step) {
 
 base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
   const base::View bytes = batch.bytes.view();
-  if (batch.ref.base_offset >= plan.end || is_opaque(batch.ref)) return writer->append(batch.ref, bytes);
+  if (batch.ref.base_offset >= plan.end) return writer->append(batch.ref, bytes);
+  if (is_opaque(batch.ref)) {
+    is_opaque_below = true;
+    return writer->append(batch.ref, bytes);
+  }
   CompactFormat::Outcome done =
       plan.format_of(batch.ref.encoding)
           ->rewrite(bytes, {.is_latest =
@@ -113,11 +120,12 @@ base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
                                 },
                             .now = plan.now,
                             .delete_retention_ms = plan.delete_retention_ms,
-                            .may_date_deletes = batch.ref.base_offset >= plan.dirty,
+                            .may_date_deletes = !is_opaque_below && batch.ref.end_offset() > plan.dirty,
+                            .may_remove_deletes = !is_opaque_below,
                             .keep_empty = batch.ref.end_offset() == group->end ||
                                           last_of_writers.contains(batch.ref.base_offset.value)});
   outcome.counts.records_removed += done.records_removed;
-  note_deletes(done.deletes_until);
+  if (!is_opaque_below) note_deletes(done.deletes_until);
   changed = changed || done.what != CompactFormat::What::kAsItWas;
   switch (done.what) {
     case CompactFormat::What::kGone: return {};
@@ -198,29 +206,33 @@ void Compactor::map_step(Partition& partition) {
 bool Compactor::choose_group(const Partition& partition) {
   const Plan& plan = pass_->plan;
   Pass::Group group{.base = pass_->next, .end = pass_->next};
-  uint64_t bytes = 0;
+  uint64_t bytes = 0, batches = 0;
   std::optional<base::WallTime> oldest;
-  const auto takes = [&](Offset base, uint64_t more, base::WallTime append_ts) {
+  const auto takes = [&](Offset base, uint64_t more, uint64_t more_batches, base::WallTime append_ts) {
     if (base >= plan.end) return false;
     if (!oldest) oldest = append_ts;
-    const bool fits = bytes + more <= plan.segment_bytes_max && append_ts.ms - oldest->ms <= plan.segment_span_ms;
+    const bool fits = bytes + more <= plan.segment_bytes_max && batches + more_batches <= kGroupBatchesMax &&
+                      append_ts.ms - oldest->ms <= plan.segment_span_ms;
     return bytes == 0 || fits;
   };
   const auto& segments = partition.segments();
   auto at = std::ranges::find_if(segments, [&](const SegmentRef& s) { return s.end_offset > pass_->next; });
-  for (; at != segments.end() && takes(at->base_offset, at->data_bytes, at->append_ts); ++at, ++group.segments) {
+  for (; at != segments.end() && takes(at->base_offset, at->data_bytes, at->batch_count, at->append_ts);
+       ++at, ++group.segments) {
     if (group.segments == 0) group.base = at->base_offset;
     group.end = at->end_offset;
     bytes += at->data_bytes;
+    batches += at->batch_count;
   }
   if (at == segments.end()) {
     for (const BatchRef& ref : partition.batches()) {
-      if (ref.base_offset < group.end) continue;
-      if (ref.end_offset() > plan.end || !takes(ref.base_offset, ref.bytes, ref.append_ts)) break;
+      if (ref.end_offset() <= group.end) continue;
+      if (ref.end_offset() > plan.end || !takes(ref.base_offset, ref.bytes, 1, ref.append_ts)) break;
       if (group.segments + group.batches == 0) group.base = ref.base_offset;
       ++group.batches;
       group.end = ref.end_offset();
       bytes += ref.bytes;
+      ++batches;
     }
   }
   if (group.segments + group.batches == 0) return false;
@@ -288,6 +300,7 @@ void Compactor::finish_group(SegmentWriter::Finished finished) {
   extents_.add_segment(finished.ref.extent, std::move(finished.file));
   Partition* partition = host_.find(pass_->plan.partition);
   if (stopped_ || partition == nullptr) return end_pass(base::fail(base::ErrorCode::kNotFound, "dropped meanwhile"));
+  if (!host_.can_log_moves()) return end_pass(base::fail(base::ErrorCode::kDiskFull, "the log has no room for it"));
   if (fits_into(*partition, finished.ref)) {
     pass_->outcome.counts.bytes_written += finished.ref.data_bytes;
     host_.log_segment(*partition, finished.ref);

@@ -36,6 +36,8 @@ class CompactHost {
   virtual Partition* find(const base::PartitionKey& key) = 0;
   virtual SegmentReader::Source source_of(const SegmentRef& segment) const = 0;
   virtual std::shared_ptr<BatchLoad> make_load(const Partition& partition, std::vector<StoredBatch> batches) const = 0;
+  // Whether one mutation more is sure to find room: on a full disk one that does not stops the cell.
+  virtual bool can_log_moves() const = 0;
   virtual void log_segment(Partition& partition, const SegmentRef& segment) = 0;
 };
 

@@ -155,7 +155,7 @@ bool WalFiles::lend_reserve(Loan loan) {
   disk_full_ = true;  // data must not take what is left
   const std::string path = path_of(last_seq());
   files_.erase(last_seq());
-  worker_->submit([&disk = options_.disk, path] { std::ignore = disk.remove(path); }, [] {});
+  remove_later(path);
   if (on_change_) on_change_();
   return true;
 }
@@ -181,15 +181,19 @@ void WalFiles::release(const std::vector<uint64_t>& candidates) {
 
 void WalFiles::keep_recyclable(size_t files_max) {
   while (recyclable_.size() > files_max) {
-    const std::string path = path_of(recyclable_.front());
+    remove_later(path_of(recyclable_.front()));
     recyclable_.pop_front();
-    worker_->submit(
-        [&disk = options_.disk, open = open_past_, path] {
-          std::ignore = disk.remove(path);
-          open->forget(path);
-        },
-        [] {});
   }
+}
+
+// A start has read it: while it is held open, its blocks are not given back, and its successor of the same name not seen.
+void WalFiles::remove_later(const std::string& path) {
+  worker_->submit(
+      [&disk = options_.disk, open = open_past_, path] {
+        std::ignore = disk.remove(path);
+        open->forget(path);
+      },
+      [] {});
 }
 
 void WalFiles::rest() { keep_recyclable(0); }
@@ -213,6 +217,7 @@ void WalFiles::prepare_ahead() {
       [made, &disk = options_.disk, open = open_past_, directory = options_.directory, path = path_of(seq), recycled,
        bytes = options_.file_bytes, effort] {
         open->forget(recycled);
+        open->forget(path);
         *made = make_file(disk, directory, path, recycled, bytes, effort);
       },
       [this, seq, made] { prepared(seq, std::move(*made)); });

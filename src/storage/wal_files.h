@@ -85,6 +85,7 @@ class WalFiles final : public WalSource {
 
   // Starts preparing files until enough are ready. `on_change` (set once) is called when a file became ready or the disk
   // turned out to be full; `on_failed` when the disk failed: whoever owns the files must not go on.
+  void remove_later(const std::string& path);
   void prepare_ahead();
   void set_on_change(std::function<void()> on_change) { on_change_ = std::move(on_change); }
   void set_on_failed(std::function<void(const base::Error&)> on_failed) { on_failed_ = std::move(on_failed); }

@@ -566,7 +566,7 @@ def test_the_broker_has_the_number_that_it_was_given():
         admin = KafkaAdminClient(bootstrap_servers=broker.address("kafka"))
         cluster = admin.describe_cluster()
         assert [b["node_id"] for b in cluster["brokers"]] == [0] and cluster["controller_id"] == 0
-        assert configs_of(admin, ConfigResourceType.BROKER, "0")["node.id"] == ("0", True, 5)
+        assert configs_of(admin, ConfigResourceType.BROKER, "0")["node.id"] == ("0", True, 4)
         create(admin, "t")
         assert admin.describe_topics(["t"])[0]["partitions"][0]["replicas"] == [0]
         produce(broker, "t", [b"x"])

@@ -486,7 +486,7 @@ def test_topics_are_described_page_by_page(ask, topic):
         replicas, isr = i.array(lambda i: i.fixed("i")), i.array(lambda i: i.fixed("i"))
         elr, last_known, offline = (i.array(lambda i: i.fixed("i")) for _ in range(3))
         i.tags()
-        assert (error, leader, replicas, isr, elr, last_known, offline) == (0, 1, [1], [1], None, None, [])
+        assert (error, leader, replicas, isr, elr, last_known, offline) == (0, 1, [1], [1], [], [], [])
         return index
 
     def read_topic(i):

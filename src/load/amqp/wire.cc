@@ -138,7 +138,8 @@ uint32_t put_tune_ok_and_open(std::string& out, const Frame& tune) {
   uint16_t channels = 0;
   if (const std::string_view asked = tune.arguments(); asked.size() >= 6) {
     channels = read_u16(asked);
-    if (const uint32_t theirs = read_u32(asked.substr(2)); theirs > 0) frame_bytes = std::min(frame_bytes, theirs);
+    if (const uint32_t theirs = read_u32(asked.substr(2)); theirs > 0)
+      frame_bytes = std::clamp(theirs, kFrameBytesMin, kFrameBytesMax);
   }
   std::string tune_ok = method(kConnectionTuneOk);
   put_u16(tune_ok, channels);

@@ -19,6 +19,7 @@ namespace polylog::load::amqp {
 inline constexpr uint8_t kFrameMethod = 1;
 inline constexpr uint8_t kFrameHeader = 2;
 inline constexpr uint8_t kFrameBody = 3;
+inline constexpr uint32_t kFrameBytesMin = 4096;  // what the protocol grants; a server that says less is not believed
 inline constexpr uint32_t kFrameBytesMax = 128 << 10;  // what is asked for; the server may say less
 inline constexpr size_t kEnvelopeBytes = 8;
 

@@ -74,6 +74,9 @@ std::vector<std::string> notes(const Results& results) {
   std::vector<std::string> notes;
   if (results.stopped) notes.emplace_back("stopped by a signal, before its time");
   if (results.lost > 0) notes.push_back(counted(results.lost, "message") + " acknowledged and never received");
+  if (results.unread > 0)
+    notes.push_back(counted(results.unread, "message") +
+                    " acknowledged and not read yet: whether all are there is not known");
   if (results.fell_behind()) notes.emplace_back("the rate was not held: the latencies are those of a growing queue");
   if (results.unsent > 0) notes.push_back(counted(results.unsent, "message") + " due and never sent");
   if (results.client_bound()) {

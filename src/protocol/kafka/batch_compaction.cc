@@ -65,7 +65,7 @@ Verdict judge(const OpenBatch& batch, const Rules& rules) {
   Verdict verdict;
   verdict.stays.reserve(static_cast<size_t>(batch.header().record_count));
   const auto horizon_ms = batch.horizon_ms();
-  const bool deletes_are_over = horizon_ms && *horizon_ms <= rules.now.ms;
+  const bool deletes_are_over = rules.may_remove_deletes && horizon_ms && *horizon_ms <= rules.now.ms;
   RecordWalker walker = batch.walk();
   for (RecordView record; walker.next(record);) {
     const bool deletes = record.key && !record.value;

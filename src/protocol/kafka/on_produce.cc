@@ -105,7 +105,10 @@ void ProduceCall::append(const Topic& topic, const TopicSettings& settings, cons
   if (!at) return refuse(reply, at.error());
   const base::View bytes = asked.records.value_or(base::View{});
   const int64_t now_ms = call_.broker().loop().wall_now().ms;
-  const auto header = validate_batch(bytes, settings.rules(now_ms, call_.version() >= kZstdSinceVersion));
+  BatchRules rules = settings.rules(now_ms, call_.version() >= kZstdSinceVersion);
+  if (settings.compression)
+    rules.depth = Depth::kFull;  // what is packed anew goes out under a checksum of this broker's
+  const auto header = validate_batch(bytes, rules);
   if (!header) return refuse(reply, header.error());
   if (settings.compression && header->codec() != static_cast<uint8_t>(*settings.compression)) {
     return append_repacked(*at, *header, settings, bytes, reply);

@@ -72,6 +72,7 @@ Verdict check_header(const BatchHeader& header, const BatchRules& rules) {
     return refuse(kInvalid, "the last offset delta does not match the record count");
   }
   if (header.is_control()) return refuse(kInvalid, "clients cannot write control batches");
+  if (header.has_delete_horizon()) return refuse(kInvalid, "clients cannot date deletions");
   if (header.producer_id >= 0 && header.base_sequence < 0) return refuse(kInvalid, "a producer id without a sequence");
   if (header.is_transactional() && header.producer_id < 0) {
     return refuse(kInvalid, "a transactional batch without a producer id");

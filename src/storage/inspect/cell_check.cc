@@ -26,7 +26,7 @@ class CellCheck {
       : options_(options), before_(std::move(before)), files_(options.disk, options.directory, options.cell) {}
 
   base::Result<CellContents> run() {
-    TRY(files_.open(options_.report));
+    TRY(files_.open([this](const Finding& finding) { left_out(finding); }));
     TRY(load());
     TRY(replay());
     report_lost();
@@ -50,6 +50,12 @@ class CellCheck {
   void damage(std::string file, std::optional<uint64_t> offset, std::string what,
               std::optional<Finding::Lost> lost = {}) {
     report({.file = std::move(file), .offset = offset, .what = std::move(what), .lost = lost});
+  }
+  bool is_of_log(const Finding& finding) const { return finding.file.starts_with(path_of("wal-")); }
+  // What a log file that cannot be read names, nobody knows.
+  void left_out(const Finding& finding) {
+    log_damaged_ = log_damaged_ || is_of_log(finding);
+    is_of_log(finding) ? report(finding) : options_.report(finding);
   }
   // A repair is kept back while the state is damaged: then nobody can tell what it needs.
   void note(std::string file, std::optional<uint64_t> offset, std::string what, std::optional<Repair> repair = {}) {
@@ -111,7 +117,8 @@ class CellCheck {
   // Whether a start would come to the state of a checkpoint with this number and highest stamp, and past it, without any
   // doubt. A torn tail is one: it may be what the checkpoint reflects.
   bool replaces(uint64_t number, Lsn highest_stamp) {
-    if (!files_.open([](const Finding&) {}) || !load() || !replay()) return false;
+    const auto opened = files_.open([this](const Finding& finding) { left_out(finding); });
+    if (!opened || !load() || !replay()) return false;
     if (damages_ > 0 || is_cut_ || due_.next_seq.value < number || due_.next_lsn <= highest_stamp) return false;
     for (const auto& [key, partition] : state_.eras().front())
       if (!has_files_of(*partition)) return false;
@@ -199,9 +206,19 @@ class CellCheck {
       damage(path_of(WalFiles::name_of(end.position.file_seq)), end.position.offset,
              fmt::format("the log ends before mutation {}, and the checkpoint reflects {}", end.next_lsn.value,
                          highest_stamp_.value));
-    if (report.cut)
-      note(path_of(report.cut->file), report.cut->offset, "a torn write: the next start cuts it, nobody was told of it",
+    if (!report.cut) return {};
+    const std::string path = path_of(report.cut->file);
+    if (auto mended = mend_slot_header(files_, end)) {  // not torn: it was whole, and somebody may have been told of it
+      log_damaged_ = true;
+      this->report({.file = path,
+                    .offset = report.cut->offset,
+                    .what = "a damaged slot near the end of the log; the next start would cut it",
+                    .lost = {},
+                    .repair = std::move(mended)});
+    } else {
+      note(path, report.cut->offset, "a torn write: the next start cuts it, nobody was told of it",
            cut_log(files_, end));
+    }
     return {};
   }
 

@@ -315,6 +315,39 @@ TEST_CASE("a_torn_tail_is_cut_as_a_start_would_cut_it") {
   check_contents(small.kit, {{test_key(1), small.written}});
 }
 
+TEST_CASE("a_slot_that_can_be_proven_is_mended_though_the_next_start_would_cut_it") {
+  SmallCell small(false);
+  small.kit.open();
+  for (const char* text :
+       {"one", "two"}) {  // the second is written while the first is on its way: neither knows it synced
+    small.written.emplace_back(text);
+    REQUIRE(small.kit.append(test_key(1), text).has_value());
+  }
+  small.kit.settle();
+  small.kit.close();
+  small.files = files_of(small.kit.disk);
+  const uint64_t slot = small.slot_at(8);  // an opening slot, six of the first run, another opening slot
+  REQUIRE(small.slot_at(9) > slot);
+  REQUIRE(small.kit.disk.flip_bit("/cell/" + WalFiles::name_of(1), slot + 33, 3));
+  CHECK(!check(small.kit.disk).damages.empty());
+  const auto [after, repairs] = repair(small.kit.disk);
+  CHECK_MESSAGE(after.damages.empty(), text_of(after));
+  CHECK(files_of(small.kit.disk) == small.files);
+}
+
+TEST_CASE("a_log_file_of_a_wrong_size_may_name_anything_and_the_size_of_most_is_right") {
+  for (const uint64_t seq : {0, 99}) {
+    CAPTURE(seq);
+    SmallCell small;
+    put(small.kit.disk, {{"segment-00000000000000aa.plx", {1, 2, 3}}, {WalFiles::name_of(seq), {1, 2, 3}}});
+    REQUIRE(!check(small.kit.disk).damages.empty());
+    const auto damages = check(small.kit.disk).damages;
+    CHECK(std::ranges::any_of(damages, [&](const Finding& f) { return f.file == "/cell/" + WalFiles::name_of(seq); }));
+    repair(small.kit.disk);
+    CHECK(files_of(small.kit.disk).contains("segment-00000000000000aa.plx"));
+  }
+}
+
 TEST_CASE("what_nothing_names_is_removed_but_only_while_the_state_is_sound") {
   for (const bool sound : {true, false}) {
     CAPTURE(sound);

@@ -28,6 +28,7 @@ std::shared_ptr<io::File> look_up(const std::map<uint64_t, std::shared_ptr<io::F
 
 base::Result<> StoredCell::open(const Report& report) {
   TRY_ASSIGN(names_, disk_.list(directory_));
+  TRY(find_log_file_size());
   for (const std::string& name : names_) {
     if (wal_number(name)) TRY(open_wal_file(name, report));
     if (const auto extent = parse_extent_name(name)) TRY(open_extent(name, *extent, report));
@@ -35,10 +36,21 @@ base::Result<> StoredCell::open(const Report& report) {
   return {};
 }
 
+// All log files of a cell are of one size: what most have is right.
+base::Result<> StoredCell::find_log_file_size() {
+  std::map<uint64_t, size_t> files_of_size;
+  for (const std::string& name : names_) {
+    if (!wal_number(name)) continue;
+    TRY_ASSIGN(const uint64_t size, disk_.file_bytes(directory_ + "/" + name));
+    const size_t files = ++files_of_size[size];
+    if (files > files_of_size[file_bytes_]) file_bytes_ = size;
+  }
+  return {};
+}
+
 base::Result<> StoredCell::open_wal_file(const std::string& name, const Report& report) {
   const std::string path = directory_ + "/" + name;
   TRY_ASSIGN(const uint64_t size, disk_.file_bytes(path));
-  if (wal_.empty()) file_bytes_ = size;
   if (size == file_bytes_) {
     wal_[*wal_number(name)] = open_files_->on_demand(path);
   } else {

@@ -45,6 +45,7 @@ class StoredCell final : public WalSource {
   std::optional<WalEnd> slot_after(WalPosition from, const WalEnd& due) const;
 
  private:
+  base::Result<> find_log_file_size();
   base::Result<> open_wal_file(const std::string& name, const Report& report);
   base::Result<> open_extent(const std::string& file_name, const ExtentName& name, const Report& report);
   std::optional<Repair> new_head(io::File& file, const std::string& path, const ExtentName& name) const;

@@ -159,8 +159,8 @@ base::Result<load::Results> run_load(const BenchOptions& options, load::Target& 
   return run.go(std::move(links));
 }
 
-base::Result<> write_report(const std::string& path, const std::string& page) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+base::Result<> write_report(const std::string& path, std::string_view page, std::ios::openmode mode) {
+  std::ofstream file(path, std::ios::binary | mode);
   file << page;
   file.close();
   if (!file) return base::fail(ErrorCode::kIo, fmt::format("--report: {} cannot be written", path));
@@ -196,13 +196,13 @@ base::Result<> run_bench(Context& context) {
   TRY_ASSIGN(const BenchOptions options, read_options(context.arguments));
   // Better now than after the run.
   if (options.report) {
-    if (const auto writable = write_report(*options.report, ""); !writable) {
+    if (const auto writable = write_report(*options.report, "", std::ios::app); !writable) {
       return base::fail(ErrorCode::kInvalid, writable.error().text);
     }
   }
   TRY_ASSIGN(const load::Results results, measure(options));
   print(context.json ? bench_json(results) + '\n' : bench_text(results));
-  if (options.report) TRY(write_report(*options.report, load::html_report(results)));
+  if (options.report) TRY(write_report(*options.report, load::html_report(results), std::ios::trunc));
   if (results.lost == 0) return {};
   return base::fail(ErrorCode::kCorrupt, fmt::format("{} acknowledged messages were lost", results.lost));
 }

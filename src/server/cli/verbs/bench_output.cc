@@ -103,6 +103,7 @@ void put_counts(http::JsonWriter& out, const Results& results) {
       .field("acknowledged", results.acknowledged)
       .field("received", results.received)
       .field("lost", results.lost)
+      .field("unread", results.unread)
       .field("unconfirmed", results.unconfirmed)
       .field("unsent", results.unsent)
       .field("duplicates", results.duplicates)
