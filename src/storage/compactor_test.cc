@@ -55,7 +55,8 @@ class TestFormat final : public CompactFormat {
     std::vector<Record> records = decode(batch);
     const size_t before = records.size();
     std::erase_if(records, [&](const Record& record) {
-      return !rules.is_latest(Offset(record.offset), key_of(record)) || (record.value == 0 && !rules.may_date_deletes);
+      return !rules.is_latest(Offset(record.offset), key_of(record)) ||
+             (record.value == 0 && !rules.may_date_deletes && rules.may_remove_deletes);
     });
     Outcome outcome{.max_ts = {5}, .records_removed = static_cast<uint32_t>(before - records.size())};
     for (const Record& record : records)
@@ -311,6 +312,38 @@ TEST_CASE("marks_that_delete_are_dated_only_behind_what_was_clean_before") {
   REQUIRE(second);
   CHECK(!second->deletes_until);
   CHECK(kit.stored() == std::vector<Record>{kit.all[2]});
+}
+
+TEST_CASE("a_mark_stays_while_a_batch_below_it_may_hold_an_older_record_of_its_key") {
+  CompactKit kit;
+  kit.compact_bytes_max = 24 * 4;  // 3 keys
+  kit.open();
+  kit.put({{1, 4}, {2, 5}, {3, 6}, {4, 7}});  // nobody counts them
+  kit.put({{1, 0}});
+  kit.put({{2, 1}});
+  kit.settle();
+  const auto first = kit.compact(kit.plan());
+  REQUIRE(first);
+  CHECK(!first->deletes_until);
+  REQUIRE(kit.compact(kit.plan(first->clean)));
+  CHECK(kit.stored() == kit.all);
+}
+
+TEST_CASE("a_pass_that_begins_within_a_batch_takes_the_whole_of_it") {
+  CompactKit kit;
+  kit.compact_bytes_max = 24 * 4;  // 3 keys
+  kit.open();
+  kit.put({{1, 1}, {2, 2}, {3, 3}});
+  kit.put({{1, 4}});
+  kit.settle();
+  kit.cell->trim(*kit.cell->find(kLog), Offset(2));
+  kit.cell->end_turn();
+  kit.settle();
+  const auto done = kit.compact(kit.plan(Offset(2)));  // two offsets: keys of what lies before them are not counted
+  REQUIRE(done);
+  CHECK(done->clean == Offset(4));
+  REQUIRE(kit.cell->find(kLog)->segments().size() == 1);
+  CHECK(kit.cell->find(kLog)->segments().front().base_offset == Offset(0));
 }
 
 TEST_CASE("a_partition_that_is_trimmed_or_dropped_meanwhile_ends_the_pass_well") {

@@ -293,6 +293,36 @@ TEST_CASE("a_checkpoint_does_not_end_the_loan_of_a_pack") {
   }
 }
 
+TEST_CASE("a_file_that_a_start_read_is_not_held_open_when_it_is_lent_nor_taken_for_its_successor") {
+  io::SimWorld world({.seed = 1});
+  io::SimDisk disk(1);
+  REQUIRE(disk.make_directory("/w"));
+  const auto options = [&] {
+    return WalFiles::Options{.disk = disk,
+                             .loop = world.loop(0),
+                             .directory = "/w",
+                             .file_bytes = 64 * kKiB,
+                             .reserve_files = 3,
+                             .open_files_max = 3};
+  };
+  {
+    WalFiles files(options());
+    REQUIRE(files.set_current(1));
+    files.prepare_ahead();
+    world.run_for(std::chrono::seconds(5));
+  }
+  WalFiles files(options());
+  REQUIRE(files.open_existing());
+  std::vector<uint8_t> bytes(100);
+  const uint64_t last = files.sequence_numbers().back();
+  REQUIRE(files.file(last)->read_at(bytes, 0));
+  REQUIRE(files.open_past_files() == 1);
+  REQUIRE(files.set_current(1));
+  REQUIRE(files.lend_reserve(WalFiles::Loan::kUntilEnded));
+  world.run_for(std::chrono::seconds(5));
+  CHECK(files.open_past_files() == 0);
+}
+
 TEST_CASE("past_files_are_open_only_while_they_are_read") {
   io::SimWorld world({.seed = 1});
   io::SimDisk disk(1);

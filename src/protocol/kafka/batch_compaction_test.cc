@@ -171,6 +171,9 @@ TEST_CASE("a_mark_that_deletes_gets_a_date_once_and_goes_on_that_day") {
   CHECK(before.what == What::kAsItWas);
   CHECK(before.deletes_until == base::WallTime{kNow.ms + 1000});  // the date stays
   later.now.ms += 1;
+  later.may_remove_deletes = false;
+  CHECK(kFormat.rewrite(dated.bytes, later).what == What::kAsItWas);
+  later.may_remove_deletes = true;
   const auto gone = kFormat.rewrite(dated.bytes, later);
   REQUIRE(gone.what == What::kRewritten);
   CHECK(gone.records_removed == 1);
