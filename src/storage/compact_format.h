@@ -31,7 +31,7 @@ class CompactFormat {
     // Whether a mark that deletes a key may begin its last days: all older records of the key are gone by now.
     bool may_date_deletes = false;
     bool may_remove_deletes = true;  // those whose last day is over
-    bool keep_empty = false;  // a batch of which nothing is left stays, as an empty one of the same offsets
+    bool keep_empty = false;         // a batch of which nothing is left stays, as an empty one of the same offsets
   };
   enum class What : uint8_t { kAsItWas, kRewritten, kGone };
   struct Outcome {
