@@ -99,12 +99,15 @@ Result<> copy_directory(const CopyOptions& options) {
   TRY(disk.make_directory(options.to));
   std::vector<std::string> directories{options.to};
   std::error_code error;
-  fs::recursive_directory_iterator entries(options.from, error);
+  constexpr auto kFollow = fs::directory_options::follow_directory_symlink;
+  fs::recursive_directory_iterator entries(options.from, kFollow, error);
   for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
     const fs::path name = entries->path().lexically_relative(options.from), to = options.to / name;
     if (entries->is_directory(error)) {
       TRY(disk.make_directory(to.string()));
       directories.push_back(to.string());
+    } else if (!entries->is_regular_file(error)) {
+      return base::fail(ErrorCode::kInvalid, entries->path().string() + " is neither a file nor a directory");
     } else if (name != options.leave_out && name != options.last) {
       TRY(copy_file(entries->path(), to, options));
     }

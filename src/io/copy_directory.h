@@ -1,6 +1,7 @@
-// copy_directory: a directory of files and directories of files, copied whole and synced. Shares blocks where the file
-// system can (FICLONE), else lets the kernel copy. Blocking; for tools.
-// Errors: kExists: `to` is there and not empty. kInvalid: `to` lies in `from`. kDiskFull, kIo, kNotFound.
+// copy_directory: a directory of files and directories of files, copied whole and synced; links are followed. Shares
+// blocks where the file system can (FICLONE), else lets the kernel copy. Blocking; for tools.
+// Errors: kExists: `to` is there and not empty. kInvalid: `to` lies in `from`, or `from` holds something else, a pipe for
+// example. kDiskFull, kIo, kNotFound.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 """`polylog check` and `polylog dump`: they find what is damaged in a stopped data directory, and change nothing."""
 import json
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -245,6 +246,17 @@ def test_a_copy_is_repaired_and_the_original_stays_as_it_is(stopped, tmp_path):
     assert [done["file"] for done in report["repairs"]] == [str(tmp_path / "mended" / path.relative_to(copy))]
     assert files_of(copy) == before
     assert contents(tmp_path / "mended")[1] == 20
+
+
+def test_a_copy_has_what_lies_behind_links_and_nothing_is_left_out_in_silence(stopped, tmp_path):
+    copy, _ = damaged_copy(stopped, tmp_path, "cell-000/segment-*.plx", lambda path: path.stat().st_size - 10)
+    (copy / "cell-000").rename(tmp_path / "elsewhere")
+    (copy / "cell-000").symlink_to(tmp_path / "elsewhere")
+    repair(copy, "--to", tmp_path / "mended")
+    assert contents(tmp_path / "mended")[1] == 20
+    os.mkfifo(copy / "cell-000" / "pipe")
+    result = run(BINARY, "check", copy, "--repair", "--to", tmp_path / "again", check=False)
+    assert result.returncode != 0 and b"neither a file nor a directory" in result.stderr
 
 
 def test_a_copy_goes_nowhere_where_something_is(stopped, tmp_path):
