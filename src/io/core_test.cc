@@ -121,16 +121,18 @@ TEST_CASE("a_worker_runs_jobs_in_order_off_the_core_and_completes_on_it") {
   auto worker = core.make_worker("disk");
   const auto core_thread = std::this_thread::get_id();
   int jobs = 0, dones = 0;
-  bool right = true;
+  bool jobs_right = true, dones_right = true;  // one for each thread
   for (int i = 0; i < 1000; ++i) {
-    worker->submit([&, i] { right = right && std::this_thread::get_id() != core_thread && jobs++ == i; },
+    worker->submit([&, i] { jobs_right = jobs_right && std::this_thread::get_id() != core_thread && jobs++ == i; },
                    [&, i] {
-                     right = right && std::this_thread::get_id() == core_thread && dones++ == i;
+                     dones_right = dones_right && std::this_thread::get_id() == core_thread && dones++ == i;
                      if (dones == 1000) core.stop();
                    });
   }
   core.run();
-  CHECK(right);
+  worker.reset();
+  CHECK(jobs_right);
+  CHECK(dones_right);
   CHECK(dones == 1000);
 }
 
