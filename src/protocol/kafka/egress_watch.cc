@@ -13,11 +13,14 @@ constexpr auto kStalledMax = std::chrono::seconds(5);
 
 }  // namespace
 
-// A peer that reads has it all by the next turn, before the first look.
+// A peer that reads has it all by the next turn, before the first look. A timer a reply would cost small replies more
+// than their memory is worth.
 void EgressWatch::note(size_t held_bytes) {
   held_bytes_ = held_bytes;
-  share_.set(held_bytes_ + connection_.out().queued_bytes());
-  if (timer_.value != 0 || share_.bytes() == 0) return;
+  const size_t bytes = held_bytes_ + connection_.out().queued_bytes();
+  if (timer_.value == 0 && bytes < kReplyBytesMin) return;
+  share_.set(bytes);
+  if (timer_.value != 0) return;
   progress_at_ = loop_.now();
   queued_bytes_seen_ = 0;
   timer_ = loop_.call_at(loop_.now() + kNextTurn, [this] { look(); });
