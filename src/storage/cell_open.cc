@@ -49,6 +49,9 @@ base::Result<RecoveryReport> Cell::open() {
   committed_lsn_ = wal_->durable_lsn();
   files_.prepare_ahead();
   extents_.remove_dead();
+  // A stop, or a kill, leaves files to which only a checkpoint can say goodbye; the next one may be long in coming.
+  space_freed_ = !files_.dead_before(files_.current()).empty();
+  if (space_freed_) look_again();
   return report;
 }
 

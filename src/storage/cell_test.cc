@@ -331,6 +331,28 @@ TEST_CASE("a_failed_checkpoint_is_made_up_for") {
   CHECK(checkpoints() == 1);
 }
 
+TEST_CASE("log_files_that_died_before_a_crash_are_given_back_after_the_start") {
+  CellKit kit;
+  kit.open();
+  const auto log_files = [&] {
+    const std::vector<std::string> names = *kit.disk.list("/cell");
+    return std::ranges::count_if(names, [](const std::string& name) { return name.starts_with("wal-"); });
+  };
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(kit.append(kA, std::string(CellKit::kFileBytes / 2, 'x')));
+    kit.settle();
+  }
+  kit.cell->drop(kA);
+  kit.cell->end_turn();
+  kit.world.run_for(std::chrono::milliseconds(1));  // durable, and no checkpoint yet
+  const auto before = log_files();
+  REQUIRE(before >= 6);
+  kit.crash();
+  kit.open();
+  kit.idle();
+  CHECK(log_files() <= 4);  // the current one and the ready ones
+}
+
 TEST_CASE("a_checkpoint_under_way_when_the_cell_fails_is_answered") {
   CellKit kit;
   kit.open();

@@ -21,6 +21,10 @@ FILES_MAX = 64  # log files, checkpoints, the catalog: whatever the number of pa
 
 WRITTEN_MAX = 2.2  # bytes for each byte accepted
 
+OLD_DATA_BYTES, OLD_DATA_PARTITIONS = 2 * GIB, 8
+SEGMENT_RSS_BYTES_MAX = 1500  # 10 TB in segments of 16 MiB, the least that 16,384 batches of 1 KiB make, cost 1 GB then
+SEGMENTS_MIN = 400  # fewer would not show beside the rest
+
 CHECKPOINT_BYTES = 256 * MIB  # storage.checkpoint_wal_bytes, its default
 REPLAY_SLACK_BYTES = 128 * MIB  # what is written while a checkpoint is being made
 REPLAYED_BYTES_PER_SECOND_MIN = 200 * MIB
@@ -140,6 +144,38 @@ def test_what_a_queue_lets_through_is_written_once_and_little_more():
         assert channel.queue_declare("q", passive=True).method.message_count == 0
         check_written(broker, 0, dict.fromkeys(WRITTEN, 0), "a queue")
         connection.close()
+
+
+# --- old data
+
+def move_to_segments(broker, data):
+    """Writes OLD_DATA_BYTES, restarts, and returns (segments, resident bytes) then."""
+    with Wire(broker, 60) as wire:
+        for first in range(0, OLD_DATA_BYTES, len(data) * OLD_DATA_PARTITIONS):
+            for partition in range(OLD_DATA_PARTITIONS):
+                wire.send_produce("old", data, partition)
+            for _ in range(OLD_DATA_PARTITIONS):
+                assert wire.receive_produced()[0] == NONE
+    wait_for(lambda: metric(broker, "polylog_segment_bytes_total") >= 0.95 * OLD_DATA_BYTES, 120, "old data is moved")
+    broker.stop()
+    broker.start()
+    return len(list(Path(broker.data_dir).rglob("segment-*"))), broker.memory_bytes()
+
+
+@slow
+def test_ten_terabytes_of_old_data_would_cost_less_than_a_gigabyte_of_memory():
+    need_space(2 * OLD_DATA_BYTES)
+    settings = ("storage.cells=1", "storage.wal_file_bytes=1MiB", "storage.burst_bytes=0")
+    with Broker(*(word for setting in settings for word in ("--set", setting))) as broker:
+        with Wire(broker) as wire:
+            assert wire.create_topic("old", OLD_DATA_PARTITIONS) == NONE
+        data = batch(b"x" * 64 * 1024)
+        segments, rss = move_to_segments(broker, data)
+        more_segments, more_rss = move_to_segments(broker, data)
+        each = (more_rss - rss) / (more_segments - segments)
+        print(f"{segments} segments: {rss / 1e6:.1f} MB; {more_segments}: {more_rss / 1e6:.1f} MB; {each:.0f} B each")
+        assert more_segments - segments >= SEGMENTS_MIN
+        assert each <= SEGMENT_RSS_BYTES_MAX
 
 
 # --- replay
