@@ -254,6 +254,7 @@ void TcpConnection::claim_input() {
     core_.watch_input();
   } else {
     claimed_bytes_ = wanted;
+    if (paused_) core_.input().touch(*this, kNever);
   }
 }
 
