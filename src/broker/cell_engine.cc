@@ -234,6 +234,15 @@ void CellEngine::reply(ReplyTo to, GroupReply group_reply, base::Lsn after) {
   reply(to, ActionBody(std::move(group_reply)), after);
 }
 
+void CellEngine::compute(io::Task job, io::Task done) {
+  if (group_worker_ == nullptr) group_worker_ = broker_.loop().make_worker("groups");
+  group_worker_->submit(std::move(job), [this, done = std::move(done)]() mutable {
+    if (failed()) return;
+    done();
+    arm_groups();
+  });
+}
+
 // --- the gate
 
 void CellEngine::reply(ReplyTo to, ActionBody body, base::Lsn after) { gate(after, Action{to, std::move(body)}); }

@@ -155,6 +155,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void pool_freed(Pool& pool, uint32_t count) override;
   base::Lsn log(base::View mutation) override;
   void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
+  void compute(io::Task job, io::Task done) override;
   // StreamDirectory
   std::optional<Entry> find_stream(std::string_view name) const override;
   void each_stream(const std::function<void(std::string_view name, const Entry&)>& visit) const override;
@@ -178,6 +179,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   bool turn_end_armed_ = false;
   bool pressured_ = false, full_ = false;
   io::TimerId group_timer_;
+  std::unique_ptr<io::Worker> group_worker_;  // made when first needed
 };
 
 }  // namespace polylog::broker

@@ -62,7 +62,7 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
     return;
   }
   const StreamRecord& record = *delta.record;
-  if (record.kind == StreamKind::kStream) groups_.streams_changed();
+  if (record.kind == StreamKind::kStream) groups_.stream_changed(record.name);
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));

@@ -52,9 +52,11 @@ class GroupTable {
 
   // --- events
   void drop_stream(std::string_view stream);
-  void streams_changed() {
+  // It came, grew or went: groups look when they are asked next.
+  void stream_changed(std::string_view name) {
+    context_.patterns.stream_changed(name);
     ++context_.streams_version;
-  }  // one came, grew or went: groups look when they are asked next
+  }
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
   void on_time(base::MonoTime now, base::WallTime wall);
   std::optional<base::MonoTime> next_deadline() const;
@@ -73,6 +75,7 @@ class GroupTable {
   Group& find_or_create(const std::string& name);
   void settle(Group& group, base::Lsn lsn_before);  // after every call into a group: may destroy it
   void destroy(Group& group);
+  void divided(const std::string& group, const Division& division);
   void forget(const std::string& name);
   void sweep(base::MonoTime now, base::WallTime wall);
   template <typename Reply, typename Show>

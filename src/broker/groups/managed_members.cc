@@ -55,6 +55,8 @@ void ManagedMembers::start(MonoTime now) {
   held_.clear();
   unknown_ = 0;
   streams_seen_ = 0;
+  dividing_.reset();
+  weight_.reset();
   for (const auto& [id, member] : managed().members) {
     index(member.record);
     if (member.record.instance_id) instances_[*member.record.instance_id] = id;
@@ -66,13 +68,6 @@ void ManagedMembers::start(MonoTime now) {
 }
 
 // ---- who asks
-
-GroupError ManagedMembers::check_join(const ReconcileRequest& request) const {
-  if (request.epoch != kJoinEpoch) return GroupError::kUnknownMember;
-  const auto pattern = unless_empty(request.pattern);
-  if (pattern && !patterns_.contains(*pattern) && !NamePattern::parse(*pattern)) return GroupError::kBadPattern;
-  return GroupError::kNone;
-}
 
 std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const ReconcileRequest& request) const {
   const bool joins = request.epoch == kJoinEpoch;
@@ -140,15 +135,12 @@ ManagedRecord ManagedMembers::record_of(const ReconcileRequest& request, const P
 ReconcileReply ManagedMembers::reconcile(const ReconcileRequest& request, MonoTime now, WallTime wall) {
   if (request.epoch < kJoinEpoch) return leave(request, wall);
   ReconcileReply reply{.error = GroupError::kNone, .member_id = request.member_id};
-  const auto place = locate(request);
-  if (!place) {
-    reply.error = place.error();
+  const auto admitted = admit(request);
+  if (!admitted) {
+    reply.error = admitted.error();
     return reply;
   }
-  const ManagedRecord record = record_of(request, *place);
-  reply.error = take_in(*place, record);
-  if (reply.error != GroupError::kNone) return reply;
-  const std::string& id = record.id;
+  const std::string& id = *admitted;
   divide_if_due();
   const PartitionList before = managed().members.at(id).holding.assigned;
   advance(id, request.owned ? std::optional(sorted(*request.owned)) : std::nullopt);
@@ -162,14 +154,21 @@ ReconcileReply ManagedMembers::reconcile(const ReconcileRequest& request, MonoTi
   return reply;
 }
 
+std::expected<std::string, GroupError> ManagedMembers::admit(const ReconcileRequest& request) {
+  const auto place = locate(request);
+  if (!place) return std::unexpected(place.error());
+  ManagedRecord record = record_of(request, *place);
+  if (const GroupError error = take_in(*place, record); error != GroupError::kNone) return std::unexpected(error);
+  return std::move(record.id);
+}
+
 GroupError ManagedMembers::take_in(const Place& place, const ManagedRecord& record) {
   const bool is_new = place.how == Place::How::kNew;
   const ManagedRecord* before = is_new ? nullptr : &managed().members.at(place.id).record;
   if (before != nullptr && *before == record) return GroupError::kNone;
   if (is_new && managed().members.size() >= context_.config.members_max) return GroupError::kGroupFull;
-  if (record.pattern && !patterns_.contains(*record.pattern) && !NamePattern::parse(*record.pattern)) {
-    return GroupError::kBadPattern;
-  }
+  if (!has_room_for_pattern(record.pattern)) return GroupError::kGroupTooLarge;
+  if (record.pattern && !context_.patterns.find(*record.pattern)) return GroupError::kBadPattern;
   if (!fits(before, record)) return GroupError::kGroupTooLarge;
   const bool wants_the_same = before != nullptr && before->streams == record.streams &&
                               before->pattern == record.pattern && before->assignor == record.assignor;

@@ -25,7 +25,7 @@ bool ManagedMembers::is_subscribed(const std::string& stream) const {
   if (names_.contains(stream)) return true;
   return std::ranges::any_of(patterns_, [&](const auto& entry) {
     const Pattern& pattern = entry.second;
-    return pattern.compiled && pattern.compiled->matches(stream);
+    return pattern.matched && pattern.matched->pattern.matches(stream);
   });
 }
 
