@@ -58,8 +58,8 @@ void CellEngine::report_dropped(const base::Uuid& stream) {
 void CellEngine::apply_catalog(const CatalogDelta& delta) {
   if (!opened_) return;
   if (delta.what == CatalogDelta::What::kSettings) {
-    groups_.configure(with_settings(group_defaults_, delta.settings->values));
-    return;
+    groups_.configure(with_settings(group_defaults_, delta.settings->values), broker_.loop().now());
+    return arm_groups();
   }
   const StreamRecord& record = *delta.record;
   if (record.kind == StreamKind::kStream) groups_.stream_changed(record.name);

@@ -64,6 +64,7 @@ class Group {
   void reconcile(ReplyTo to, const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
   void divided(const Division& division);
+  void session_timeout_changed(base::MonoTime now);
 
   // --- cursors
   void commit(ReplyTo to, const CommitRequest& request, base::MonoTime now, base::WallTime wall);

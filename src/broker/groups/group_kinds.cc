@@ -81,6 +81,10 @@ void Group::divided(const Division& division) {
   if (is_managed()) managed_.divided(division);
 }
 
+void Group::session_timeout_changed(MonoTime now) {
+  if (is_managed()) managed_.session_timeout_changed(now);
+}
+
 // When the last who is not a guest has gone. A group whose roster does not fit stays managed.
 void Group::hand_over_to_guests(MonoTime now, WallTime wall) {
   if (!is_managed() || !managed_.only_guests()) return;

@@ -62,6 +62,22 @@ void GroupTable::start(MonoTime now, WallTime wall) {
   }
 }
 
+void GroupTable::configure(GroupConfig config, MonoTime now) {
+  config.mutation_bytes_max = context_.config.mutation_bytes_max;
+  const GroupConfig before = std::exchange(context_.config, std::move(config));
+  std::set<std::string> named;
+  for (const GroupConfig* either : {&before, &std::as_const(context_.config)}) {
+    for (const auto& [name, times] : either->times_of) named.insert(name);
+  }
+  for (const std::string& name : named) {
+    Group* group = find(name);
+    if (group == nullptr) continue;
+    if (before.managed_session_timeout(name) == context_.config.managed_session_timeout(name)) continue;
+    group->session_timeout_changed(now);
+    settle(*group, group->lsn());
+  }
+}
+
 // --- finding
 
 Group* GroupTable::find(const std::string& name) {

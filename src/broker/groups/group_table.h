@@ -30,11 +30,8 @@ class GroupTable {
   base::Result<> apply(base::View mutation, base::Lsn lsn);
   void limit_mutations(size_t bytes_max) { context_.config.mutation_bytes_max = bytes_max; }  // before start()
   void start(base::MonoTime now, base::WallTime wall);
-  // From now on; what runs already keeps the times it began with.
-  void configure(GroupConfig config) {
-    config.mutation_bytes_max = context_.config.mutation_bytes_max;
-    context_.config = config;
-  }
+  // From now on; what runs already keeps the times it began with, but in a managed group whose own session timeout changed.
+  void configure(GroupConfig config, base::MonoTime now);
 
   // --- requests; each is answered once through Output, unless its session closes first
   void join(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);

@@ -149,7 +149,7 @@ ReconcileReply ManagedMembers::reconcile(const ReconcileRequest& request, MonoTi
   const bool told_all = request.rebalance_timeout_ms && (request.streams || request.pattern) && request.owned;
   reply.member_id = id;
   reply.epoch = holding.epoch;
-  reply.heartbeat_interval_ms = context_.config.managed_heartbeat_interval_ms;
+  reply.heartbeat_interval_ms = context_.config.managed_heartbeat_interval_ms_of(state_.name);
   if (request.epoch == kJoinEpoch || told_all || holding.assigned != before) reply.assignment = holding.assigned;
   return reply;
 }
@@ -293,9 +293,8 @@ void ManagedMembers::remove(const std::vector<std::string>& ids, WallTime wall) 
 void ManagedMembers::set_deadlines(const std::string& id, MonoTime now) {
   const ManagedMember& member = managed().members.at(id);
   Deadlines& deadlines = deadlines_[id];
-  const int32_t session_timeout_ms =
-      member.record.guest ? member.record.guest->session_timeout_ms : context_.config.managed_session_timeout_ms;
-  deadlines.session = now + std::chrono::milliseconds(session_timeout_ms);
+  deadlines.session = now + (member.record.guest ? std::chrono::milliseconds(member.record.guest->session_timeout_ms)
+                                                 : context_.config.managed_session_timeout(state_.name));
   wake_by(deadlines.session);
   if (member.holding.revoking.empty() && member.holding.known) {
     deadlines.revoke.reset();

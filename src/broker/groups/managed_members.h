@@ -68,7 +68,8 @@ class ManagedMembers {
   bool only_guests() const;
   Roster guest_roster() const;  // of a group of guests only
 
-  void divided(const Division& division);  // what Context::divide was given has its outcome
+  void session_timeout_changed(base::MonoTime now);  // everybody's time begins anew
+  void divided(const Division& division);            // what Context::divide was given has its outcome
   void on_time(base::MonoTime now, base::WallTime wall);
   std::optional<base::MonoTime> wake_at() const { return wake_at_; }
 

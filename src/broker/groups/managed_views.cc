@@ -81,6 +81,10 @@ void ManagedMembers::on_time(MonoTime now, WallTime wall) {
   }
 }
 
+void ManagedMembers::session_timeout_changed(MonoTime now) {
+  for (const auto& [id, member] : managed().members) set_deadlines(id, now);
+}
+
 void ManagedMembers::wake_by(MonoTime time) {
   if (!wake_at_ || time < *wake_at_) wake_at_ = time;
 }
