@@ -13,7 +13,7 @@ constexpr size_t kStepsSmall = 10'000;
 
 bool Division::is_small() const {
   size_t partitions = members.size();
-  for (const auto& [stream, count] : sizes) partitions += count;
+  for (const auto& [stream, count] : *sizes) partitions += count;
   return partitions <= kPartitionsSmall && partitions * wishes.size() <= kStepsSmall;
 }
 
@@ -23,7 +23,7 @@ void Division::run() {
   for (const Member& member : members) {
     input.push_back({member.id, member.instance_id, &wishes[member.wish], &member.before});
   }
-  given = assign(assignor, input, sizes);
+  given = assign(assignor, input, *sizes);
 }
 
 }  // namespace polylog::broker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct Division {
   int32_t base_epoch = 0;  // of the group when this began
   int32_t epoch = 0;       // of the targets
   Assignor assignor = Assignor::kUniform;
-  StreamSizes sizes;
+  std::shared_ptr<const StreamSizes> sizes;
   std::vector<std::vector<base::Uuid>> wishes;  // each once; of streams: ascending, each once
   std::vector<Member> members;                  // ascending by id
 

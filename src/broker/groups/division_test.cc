@@ -179,12 +179,14 @@ TEST_CASE("a group of a thousand members and ten thousand streams holds no turn 
 
 TEST_CASE("a small division is one that takes a moment") {
   Division division;
+  StreamSizes sizes;
   for (uint32_t i = 0; i < 1'999; ++i) {
     base::Uuid id;
     id.bytes[14] = static_cast<uint8_t>(i >> 8);
     id.bytes[15] = static_cast<uint8_t>(i);
-    division.sizes[id] = 1;
+    sizes[id] = 1;
   }
+  division.sizes = std::make_shared<const StreamSizes>(std::move(sizes));
   division.wishes.resize(5);
   division.members.resize(1);
   CHECK(division.is_small());

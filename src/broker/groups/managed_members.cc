@@ -56,7 +56,7 @@ void ManagedMembers::start(MonoTime now) {
   unknown_ = 0;
   streams_seen_ = 0;
   dividing_.reset();
-  weight_.reset();
+  resolved_.reset();
   for (const auto& [id, member] : managed().members) {
     index(member.record);
     if (member.record.instance_id) instances_[*member.record.instance_id] = id;

@@ -93,8 +93,9 @@ class ManagedMembers {
     std::shared_ptr<const PatternIndex::Matched> matched;  // null: from a version that knew more expressions
     size_t users = 0;
   };
-  struct Streams {  // what names and patterns stand for now
-    StreamSizes sizes;
+  struct Streams {         // what names and patterns stand for
+    uint64_t version = 0;  // of the streams that there are
+    std::shared_ptr<const StreamSizes> sizes;
     size_t weight_bytes = 0;  // an upper bound of what a list of all partitions takes in a mutation
   };
 
@@ -128,10 +129,10 @@ class ManagedMembers {
   bool has_room_for_pattern(const std::optional<std::string>& pattern) const;
   bool fits(const ManagedRecord* before, const ManagedRecord& record);
   Streams resolve() const;
-  size_t weight_bytes();
+  const Streams& resolved();
   void divide_if_due();
-  void divide(StreamSizes sizes);
-  std::shared_ptr<Division> division_of(StreamSizes sizes) const;
+  void divide(std::shared_ptr<const StreamSizes> sizes);
+  std::shared_ptr<Division> division_of(std::shared_ptr<const StreamSizes> sizes) const;
   void take_over(const Division& division);
   Assignor preferred_assignor() const;
   std::vector<base::Uuid> streams_of(const ManagedRecord& record) const;
@@ -150,11 +151,11 @@ class ManagedMembers {
   std::map<std::string, std::string> instances_;  // instance id -> member id
   std::map<std::string, size_t> names_;           // subscribed to -> by how many
   std::map<std::string, Pattern> patterns_;
-  std::unordered_set<base::PartitionKey> held_;        // assigned or revoking: not free
-  size_t unknown_ = 0;                                 // members whose holding is not known: nothing is free
-  uint64_t streams_seen_ = 0;                          // version that the targets were last compared with
-  std::shared_ptr<Division> dividing_;                 // off the core: its outcome is awaited
-  std::optional<std::pair<uint64_t, size_t>> weight_;  // of all that is subscribed to, at that version of the streams
+  std::unordered_set<base::PartitionKey> held_;  // assigned or revoking: not free
+  size_t unknown_ = 0;                           // members whose holding is not known: nothing is free
+  uint64_t streams_seen_ = 0;                    // version that the targets were last compared with
+  std::shared_ptr<Division> dividing_;           // off the core: its outcome is awaited
+  std::optional<Streams> resolved_;              // of all that is subscribed to; none: something else is now
   std::optional<base::MonoTime> wake_at_;
 };
 

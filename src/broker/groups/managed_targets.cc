@@ -28,13 +28,13 @@ size_t weight_bytes_of(uint32_t partition_count) { return kStreamBytes + size_t{
 
 void ManagedMembers::index(const ManagedRecord& record) {
   for (const std::string& name : record.streams) {
-    if (++names_[name] == 1) weight_.reset();
+    if (++names_[name] == 1) resolved_.reset();
   }
   if (!record.pattern) return;
   Pattern& pattern = patterns_[*record.pattern];
   if (pattern.users++ > 0) return;
   pattern.matched = context_.patterns.find(*record.pattern);
-  weight_.reset();
+  resolved_.reset();
 }
 
 void ManagedMembers::unindex(const ManagedRecord& record) {
@@ -42,13 +42,13 @@ void ManagedMembers::unindex(const ManagedRecord& record) {
     const auto it = names_.find(name);
     if (--it->second > 0) continue;
     names_.erase(it);
-    weight_.reset();
+    resolved_.reset();
   }
   if (!record.pattern) return;
   const auto it = patterns_.find(*record.pattern);
   if (--it->second.users > 0) return;
   patterns_.erase(it);
-  weight_.reset();
+  resolved_.reset();
 }
 
 bool ManagedMembers::has_room_for_pattern(const std::optional<std::string>& pattern) const {
@@ -63,21 +63,20 @@ bool ManagedMembers::fits(const ManagedRecord* before, const ManagedRecord& reco
       before != nullptr && before->streams == record.streams && before->pattern == record.pattern;
   if (wants_the_same) return true;
   index(record);
-  const size_t weight = weight_bytes();
+  const size_t weight = resolved().weight_bytes;
   unindex(record);
   return weight * kListsInMutation + kMutationBytesKept + record.id.size() + state_.name.size() <= bytes_max;
 }
 
 // Many ask for what others have asked for: then it is known.
-size_t ManagedMembers::weight_bytes() {
-  if (!weight_ || weight_->first != context_.streams_version) {
-    weight_ = {context_.streams_version, resolve().weight_bytes};
-  }
-  return weight_->second;
+const ManagedMembers::Streams& ManagedMembers::resolved() {
+  if (!resolved_ || resolved_->version != context_.streams_version) resolved_ = resolve();
+  return *resolved_;
 }
 
 ManagedMembers::Streams ManagedMembers::resolve() const {
-  Streams found;
+  Streams found{.version = context_.streams_version};
+  StreamSizes once;
   std::vector<std::pair<Uuid, uint32_t>> sizes;
   for (const auto& [name, users] : names_) {
     if (const auto entry = context_.streams.find_stream(name)) sizes.emplace_back(entry->id, entry->partition_count);
@@ -88,10 +87,11 @@ ManagedMembers::Streams ManagedMembers::resolve() const {
   }
   std::ranges::sort(sizes);
   for (const auto& [id, partition_count] : sizes) {
-    if (!found.sizes.empty() && found.sizes.rbegin()->first == id) continue;
-    found.sizes.emplace_hint(found.sizes.end(), id, partition_count);
+    if (!once.empty() && once.rbegin()->first == id) continue;
+    once.emplace_hint(once.end(), id, partition_count);
     found.weight_bytes += weight_bytes_of(partition_count);
   }
+  found.sizes = std::make_shared<const StreamSizes>(std::move(once));
   return found;
 }
 
@@ -117,16 +117,15 @@ void ManagedMembers::divide_if_due() {
   const bool is_old = managed().target_epoch < managed().epoch;
   if (!is_old && streams_seen_ == context_.streams_version) return;
   streams_seen_ = context_.streams_version;
-  Streams streams = resolve();
-  weight_ = {context_.streams_version, streams.weight_bytes};
+  const Streams& streams = resolved();
   const size_t bytes_max = context_.config.mutation_bytes_max;
   // Streams have outgrown what can be logged: the division stays as it is, without those that came.
   const bool too_large = streams.weight_bytes * kListsInMutation + kMutationBytesKept > bytes_max;
-  if (too_large) streams.sizes = managed().sizes;
-  if (is_old || streams.sizes != managed().sizes) divide(std::move(streams.sizes));
+  const auto sizes = too_large ? std::make_shared<const StreamSizes>(managed().sizes) : streams.sizes;
+  if (is_old || *sizes != managed().sizes) divide(sizes);
 }
 
-void ManagedMembers::divide(StreamSizes sizes) {
+void ManagedMembers::divide(std::shared_ptr<const StreamSizes> sizes) {
   std::shared_ptr<Division> division = division_of(std::move(sizes));
   if (division->is_small()) {
     division->run();
@@ -142,7 +141,7 @@ void ManagedMembers::divide(StreamSizes sizes) {
   context_.divide(state_.name, std::move(division));
 }
 
-std::shared_ptr<Division> ManagedMembers::division_of(StreamSizes sizes) const {
+std::shared_ptr<Division> ManagedMembers::division_of(std::shared_ptr<const StreamSizes> sizes) const {
   auto division = std::make_shared<Division>();
   division->base_epoch = managed().epoch;
   division->epoch = managed().epoch + (managed().target_epoch == managed().epoch ? 1 : 0);
@@ -173,7 +172,7 @@ void ManagedMembers::take_over(const Division& division) {
     if (member == managed().members.end() || division.given[i] == member->second.target) continue;
     changed.push_back({member->first, division.given[i]});
   }
-  log_targets(std::move(changed), {division.assignor, division.sizes}, division.epoch);
+  log_targets(std::move(changed), {division.assignor, *division.sizes}, division.epoch);
 }
 
 void ManagedMembers::divided(const Division& division) {
@@ -201,7 +200,7 @@ void ManagedMembers::log_targets(std::vector<ManagedTargets::Target> changed, Ma
     part.targets.clear();
   }
   part.end = std::move(end);
-  log_(part);
+  log_(std::move(part));
 }
 
 // The one that most members ask for; nobody asks: uniform.
