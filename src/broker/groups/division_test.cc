@@ -151,7 +151,7 @@ TEST_CASE("a group of a thousand members and ten thousand streams holds no turn 
   constexpr int kMembers = 1'000, kJoinsPerDivision = 100;
   constexpr double kTurnMsMax = 50;
   Wide w(10'000);
-  double worst_ms = 0;
+  double worst_ms = 0, first_ms = 0;
   const auto timed = [&](auto&& step) {
     const double begin = cpu_ms();
     step();
@@ -161,6 +161,7 @@ TEST_CASE("a group of a thousand members and ten thousand streams holds no turn 
   for (int i = 0; i < kMembers; ++i) {
     const std::string id = "m" + std::to_string(i);
     timed([&] { members[id] = w.join(id); });
+    if (i == 0) first_ms = std::exchange(worst_ms, 0);
     REQUIRE(members[id].error == E::kNone);
     if (i % kJoinsPerDivision != 0) continue;
     w.kit.output.run_job(timed);
@@ -173,8 +174,8 @@ TEST_CASE("a group of a thousand members and ten thousand streams holds no turn 
     timed([&] { last = w.kit.ask_for(r); });
     REQUIRE(last.error == E::kNone);
   }
-  MESSAGE("the longest turn: ", worst_ms, " ms");
-  CHECK(worst_ms < kTurnMsMax);
+  MESSAGE("the longest turn: ", worst_ms, " ms; the first, with all names compared: ", first_ms, " ms");
+  CHECK(std::max(worst_ms, first_ms) < kTurnMsMax);
 }
 
 TEST_CASE("a small division is one that takes a moment") {

@@ -20,6 +20,11 @@ std::shared_ptr<const PatternIndex::Matched> PatternIndex::find(const std::strin
   return matched;
 }
 
+bool PatternIndex::knows(const std::string& text) const {
+  const auto known = patterns_.find(text);
+  return known != patterns_.end() && !known->second.expired();
+}
+
 void PatternIndex::stream_changed(std::string_view name) {
   const auto entry = directory_.find_stream(name);
   for (const auto& [text, held] : patterns_) {

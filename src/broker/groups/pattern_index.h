@@ -25,6 +25,7 @@ class PatternIndex {
 
   // Null: not an expression that can be had.
   std::shared_ptr<const Matched> find(const std::string& text);
+  bool knows(const std::string& text) const;  // find() compares nothing
   void stream_changed(std::string_view name);
 
  private:
