@@ -71,6 +71,10 @@ base::CellId Broker::cell_of_group(std::string_view group) const {
   return base::CellId(static_cast<uint16_t>(base::stable_hash(group) % cell_count()));
 }
 
+void Broker::release_ingress(size_t bytes) {
+  if (ingress_.answered(bytes)) tell_sessions_pressure();
+}
+
 // --- actions
 
 void Broker::emit(Action action) {
@@ -102,7 +106,7 @@ void Broker::dispatch() {
 void Broker::bring(std::vector<Action> actions, base::MonoTime released_at) {
   for (Action& action : actions) {
     const auto* append = std::get_if<AppendDone>(&action.body);
-    if (append != nullptr && ingress_.answered(append->request_bytes)) tell_sessions_pressure();
+    if (append != nullptr) release_ingress(append->request_bytes);
     const auto found = sessions_.find(action.to.session.number);
     if (found != sessions_.end()) found->second->on_action(std::move(action));  // else: it left meanwhile
   }

@@ -59,6 +59,9 @@ class Broker {
   bool disk_full() const { return full_cells_ > 0; }
   EgressBudget& egress() { return egress_; }
   const IngressBudget& ingress() const { return ingress_; }
+  // Memory for what a session has taken from its connection and has not submitted yet: counts like what is submitted.
+  void hold_ingress(size_t bytes) { ingress_.submitted(bytes); }
+  void release_ingress(size_t bytes);
   io::Loop& loop() { return options_.loop; }
   base::Registry& metrics() { return options_.metrics; }
   StageTimes& stages() { return stages_; }

@@ -188,7 +188,40 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
 
 // --- groups
 
+bool CellEngine::brings_new_pattern(const GroupRequest& request) const {
+  const auto* reconcile = std::get_if<ReconcileRequest>(&request);
+  return reconcile != nullptr && reconcile->pattern && !groups_.knows_pattern(*reconcile->pattern);
+}
+
+// Comparing all names with a new pattern takes as long as a turn should: one in each. Who is second waits, behind others who
+// do.
 void CellEngine::on(ReplyTo from, GroupRequest& request) {
+  const bool is_late = pattern_compared_ || !patterns_waiting_.empty();
+  if (is_late && brings_new_pattern(request)) {
+    patterns_waiting_.emplace_back(from, std::move(request));
+  } else {
+    carry_out(from, request);
+  }
+}
+
+void CellEngine::note_pattern_compared() {
+  pattern_compared_ = true;
+  broker_.loop().at_turn_end([this] {
+    pattern_compared_ = false;
+    if (!patterns_waiting_.empty()) broker_.loop().call_at(broker_.loop().now(), [this] { compare_next_pattern(); });
+  });
+}
+
+void CellEngine::compare_next_pattern() {
+  while (!patterns_waiting_.empty() && !pattern_compared_) {
+    auto [from, request] = std::move(patterns_waiting_.front());
+    patterns_waiting_.pop_front();
+    carry_out(from, request);
+  }
+}
+
+void CellEngine::carry_out(ReplyTo from, GroupRequest& request) {
+  if (brings_new_pattern(request)) note_pattern_compared();
   if (std::holds_alternative<CommitRequest>(request) && cell_.reserve_low())
     return reply(from, unavailable(request), kCommittedAlready);
   const base::MonoTime now = broker_.loop().now();
@@ -232,6 +265,15 @@ base::Lsn CellEngine::log(base::View mutation) {
 
 void CellEngine::reply(ReplyTo to, GroupReply group_reply, base::Lsn after) {
   reply(to, ActionBody(std::move(group_reply)), after);
+}
+
+void CellEngine::compute(io::Task job, io::Task done) {
+  if (group_worker_ == nullptr) group_worker_ = broker_.loop().make_worker("groups");
+  group_worker_->submit(std::move(job), [this, done = std::move(done)]() mutable {
+    if (failed()) return;
+    done();
+    arm_groups();
+  });
 }
 
 // --- the gate

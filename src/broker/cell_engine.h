@@ -109,6 +109,10 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, PurgeRequest& request);
   void on(ReplyTo from, QueueStatsRequest& request);
   void on(ReplyTo from, GroupRequest& request);
+  void carry_out(ReplyTo from, GroupRequest& request);
+  bool brings_new_pattern(const GroupRequest& request) const;
+  void note_pattern_compared();
+  void compare_next_pattern();
   void on(ReplyTo from, CellStatsRequest& request);
   void on(ReplyTo from, PeekRequest& request);
   CellStatsDone cell_stats() const;
@@ -155,6 +159,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void pool_freed(Pool& pool, uint32_t count) override;
   base::Lsn log(base::View mutation) override;
   void reply(ReplyTo to, GroupReply reply, base::Lsn after) override;
+  void compute(io::Task job, io::Task done) override;
   // StreamDirectory
   std::optional<Entry> find_stream(std::string_view name) const override;
   void each_stream(const std::function<void(std::string_view name, const Entry&)>& visit) const override;
@@ -178,6 +183,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   bool turn_end_armed_ = false;
   bool pressured_ = false, full_ = false;
   io::TimerId group_timer_;
+  std::deque<std::pair<ReplyTo, GroupRequest>> patterns_waiting_;
+  bool pattern_compared_ = false;             // in this turn
+  std::unique_ptr<io::Worker> group_worker_;  // made when first needed
 };
 
 }  // namespace polylog::broker

@@ -249,6 +249,26 @@ TEST_CASE("a_batch_longer_than_the_ready_files_waits_for_more_and_what_comes_beh
   CHECK(kit.session->all<AppendDone>(small)[0].base_offset == Offset(1));
 }
 
+TEST_CASE("one_new_pattern_is_compared_with_all_names_in_a_turn_and_known_ones_do_not_wait") {
+  EngineKit kit;
+  REQUIRE(kit.create("s", 3).result);
+  const auto join = [&](const std::string& group, const std::string& pattern) {
+    ReconcileRequest request{.group = group, .member_id = "m", .rebalance_timeout_ms = 30'000, .pattern = pattern};
+    request.owned.emplace();
+    return kit.send({}, GroupRequest(std::move(request)));
+  };
+  const auto groups = [&] { return kit.brokers[0]->cell(base::CellId(0))->groups().names(); };
+  std::vector<Token> asked{join("a", "s.*"), join("b", "s|t"), join("c", "s.?"), join("d", "s|t"), join("e", "s.*")};
+  CHECK(groups() == std::vector<std::string>{"a", "e"});
+  kit.settle();
+  CHECK(groups().size() == 5);
+  for (const Token token : asked) {
+    const auto replies = kit.session->all<GroupReply>(token);
+    REQUIRE(replies.size() == 1);
+    CHECK(std::get<ReconcileReply>(replies.front()).assignment->size() == 3);
+  }
+}
+
 TEST_CASE("a_queue_is_not_trimmed_from_outside") {
   EngineKit kit;
   const auto key = make(kit, "q", StreamKind::kQueue);

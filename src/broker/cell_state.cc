@@ -58,11 +58,11 @@ void CellEngine::report_dropped(const base::Uuid& stream) {
 void CellEngine::apply_catalog(const CatalogDelta& delta) {
   if (!opened_) return;
   if (delta.what == CatalogDelta::What::kSettings) {
-    groups_.configure(with_settings(group_defaults_, delta.settings->values));
-    return;
+    groups_.configure(with_settings(group_defaults_, delta.settings->values), broker_.loop().now());
+    return arm_groups();
   }
   const StreamRecord& record = *delta.record;
-  if (record.kind == StreamKind::kStream) groups_.streams_changed();
+  if (record.kind == StreamKind::kStream) groups_.stream_changed(record.name);
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));

@@ -1,5 +1,5 @@
 // IngressBudget: how many bytes of what this core's sessions submitted to be appended are not answered yet, on whichever
-// core they wait. While it is exhausted, sessions that publish do not take the next request: they ask before each. So what
+// core they wait, and of what they hold while they make it ready. While it is exhausted, sessions that publish do not take the next request: they ask before each. So what
 // is under way stays within bytes_max and one session's last request, however late a cell's word of pressure arrives, and
 // cells take all of it: nothing is refused for want of memory.
 // Counts only: it neither waits nor tells anyone. Used by one core.

@@ -145,6 +145,7 @@ void TcpConnection::arm_read() {
   read_armed_ = true;
   ++operations_;
   socket_.async_wait(socket_.wait_read, [this](const boost::system::error_code& error) {
+    core_.woke();
     read_armed_ = false;
     if (!error && state_ != State::kClosed) on_readable();
     operation_ended();
@@ -155,6 +156,7 @@ void TcpConnection::arm_write() {
   write_armed_ = true;
   ++operations_;
   socket_.async_wait(socket_.wait_write, [this](const boost::system::error_code& error) {
+    core_.woke();
     write_armed_ = false;
     if (!error && state_ != State::kClosed) core_.finish_later(*this);
     operation_ended();
@@ -254,6 +256,7 @@ void TcpConnection::claim_input() {
     core_.watch_input();
   } else {
     claimed_bytes_ = wanted;
+    if (paused_) core_.input().touch(*this, kNever);
   }
 }
 

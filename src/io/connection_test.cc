@@ -135,6 +135,25 @@ TEST_CASE("frames_of_all_sizes_come_back_whole") {
   CHECK(server.log.loopback);
 }
 
+TEST_CASE("what_wakes_a_core_sees_the_time_at_which_it_woke") {
+  constexpr auto kAsleep = milliseconds(200);
+  std::atomic<Core*> core = nullptr;
+  std::atomic<int64_t> oldest_ns = 0;
+  EchoServer server([&](Connection&, base::View bytes) -> Handler::Taken {
+    oldest_ns = std::max(oldest_ns.load(), (core.load()->clock() - core.load()->now()).count());
+    return {bytes.size(), 0};
+  });
+  core = &server.group.core(0);
+  Client client(server);
+  for (int i = 0; i < 3; ++i) {
+    const size_t calls = server.log.calls;
+    std::this_thread::sleep_for(kAsleep);  // the core does nothing meanwhile: that is the point
+    client.write("x");
+    REQUIRE(eventually([&] { return server.log.calls > calls; }));
+  }
+  CHECK(oldest_ns < base::Duration(kAsleep).count() / 2);
+}
+
 TEST_CASE("a_frame_split_at_every_byte_comes_back_whole") {
   EchoServer server;
   Client client(server);

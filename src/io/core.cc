@@ -102,11 +102,12 @@ void Core::run() {
 
 void Core::turn() {
   arm_timer();
+  asleep_ = true;
   if (park_or_find_work()) {
     reactor_->context.run_one();
     parked_.store(false);
   }
-  refresh_clocks();
+  woke();
   poll_ready();
   run_posted();
   drain_mail();
@@ -279,6 +280,10 @@ void Core::arm_timer() {
   reactor_->timer.async_wait([this](const boost::system::error_code& error) {
     if (!error) reactor_->timer_at = {INT64_MAX};
   });
+}
+
+void Core::woke() {
+  if (std::exchange(asleep_, false)) refresh_clocks();
 }
 
 void Core::refresh_clocks() {

@@ -68,6 +68,7 @@ class Core final : public Loop {
   void run();
 
   // For io's own files, on this core only.
+  void woke();  // what waits for a socket calls it first: the wait that ends with it is where a turn and its time begin
   boost::asio::io_context& context();
   base::MutView read_buffer();  // kReadBufferBytes, valid within one callback
   void next_turn(Task task) { next_turn_.push_back(std::move(task)); }
@@ -116,6 +117,7 @@ class Core final : public Loop {
   std::vector<MailBatch> outgoing_;  // by destination; what its ring had no room for stays here
   bool mail_written_ = false;
   bool backlogged_ = false;
+  bool asleep_ = false;  // this turn's time has not been read yet
   std::unique_ptr<uint8_t[]> read_buffer_;
   InputBudget input_;
   TimerId input_timer_;

@@ -140,6 +140,7 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
 
   void arm() {
     socket_.async_wait(socket_.wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
+      self->core_.woke();
       if (error || self->closed_ || self->core_.stopping()) return;
       if (self->accept_batch()) {
         self->core_.at_turn_end([self] {

@@ -201,7 +201,8 @@ def test_what_is_fixed_and_what_is_unknown_cannot_be_altered(ask):
     assert alter(ask, BROKER, "1", ("node.id", SET, "2"))[0] == 42
     assert alter(ask, BROKER, "1", ("no.such.config", SET, "1"))[0] == 40
     assert alter(ask, BROKER, "2", ("log.retention.ms", SET, "1"))[0] == 42
-    assert alter(ask, 32, "group", ("a", SET, "1"))[0] == 42
+    assert alter(ask, 32, "group", ("a", SET, "1"))[0] == 40
+    assert alter(ask, 16, "metrics", ("a", SET, "1"))[0] == 42
 
 
 def test_every_config_has_a_type_a_default_and_documentation(ask, topic):

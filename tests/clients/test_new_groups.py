@@ -3,11 +3,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, ConsumerGroupType, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka import (Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, ConsumerGroupType, KafkaError,
+                             KafkaException, Producer, TopicPartition)
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
+                                   ResourceType)
 
 from harness import Broker, wait_for
 
@@ -231,3 +234,38 @@ def test_a_group_moves_to_the_new_protocol_and_back_member_by_member(broker, mem
     send(broker, "t", range(80, 120))
     wait_for(lambda: values_of(*old, *new) >= set(range(80, 120)), SECONDS_MAX, "the last records")
     wait_for(lambda: committed(admin, "g", "t") == {p: 30 for p in range(4)}, SECONDS_MAX, "all commits")
+
+
+def group_config(admin, group):
+    """{name: value} of the group's own configs and those that it has from the broker."""
+    resource = ConfigResource(ResourceType.GROUP, group)
+    return {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result(10).items()}
+
+
+def set_group_config(admin, group, operation, **values):
+    entries = [ConfigEntry(name.replace("_", "."), value, incremental_operation=operation) for name, value in values.items()]
+    resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=entries)
+    return admin.incremental_alter_configs([resource])[resource].result(10)
+
+
+def test_a_group_has_times_of_its_own_that_act_at_once_and_outlive_a_kill(broker, member, admin):
+    create(admin, "t", 4)
+    one, two = member("g", "t"), member("g", "t")
+    wait_for(lambda: share([one, two], 4) and one.mine and two.mine, SECONDS_MAX, "each a share")
+    assert group_config(admin, "g") == {"consumer.heartbeat.interval.ms": "200", "consumer.session.timeout.ms": "3000"}
+    set_group_config(admin, "g", AlterConfigOpType.SET, consumer_session_timeout_ms="1800000")
+    with pytest.raises(KafkaException) as refused:
+        set_group_config(admin, "g", AlterConfigOpType.SET, share_session_timeout_ms="45000")
+    assert refused.value.args[0].code() == KafkaError.INVALID_CONFIG
+    broker.kill()
+    broker.start()
+    admin = connect(broker)
+    assert group_config(admin, "g")["consumer.session.timeout.ms"] == "1800000"
+    assert group_config(admin, "other")["consumer.session.timeout.ms"] == "3000"
+    wait_for(lambda: share([one, two], 4), SECONDS_MAX, "the shares")
+    two.end(signal.SIGKILL)  # silent, and not out for half an hour
+    killed_at = time.monotonic()
+    while time.monotonic() - killed_at < 5:  # longer than the broker's own timeout
+        assert len(described(admin, "g").members) == 2
+    set_group_config(admin, "g", AlterConfigOpType.DELETE, consumer_session_timeout_ms=None)
+    wait_for(lambda: share([one], 4), SECONDS_MAX, "all to the one that is left")

@@ -26,6 +26,8 @@ enum class Bug {
   kForgetCatalog,    // a deleted stream is told to exist no more and is not deleted
   kDropLatest,       // compaction loses the last record of a key
   kReuseGeneration,  // a group's members are told a generation that was used before
+  kShareOwnership,   // a member of a managed group is told that it has what another one has
+  kReuseEpoch,       // likewise, an epoch that it has left
 };
 
 struct BugRow {
@@ -35,10 +37,11 @@ struct BugRow {
 };
 
 inline constexpr std::array kBugs = {
-    BugRow{Bug::kSyncIgnored, "sync_ignored",
-           "acked_record read_record last_of_key cursor catalog settled redelivered writer generation start"},
+    BugRow{
+        Bug::kSyncIgnored, "sync_ignored",
+        "acked_record read_record last_of_key cursor catalog settled redelivered writer generation owner epoch start"},
     BugRow{Bug::kAckBeforeCommit, "ack_before_commit",
-           "acked_record read_record last_of_key cursor settled redelivered writer generation"},
+           "acked_record read_record last_of_key cursor settled redelivered writer generation owner epoch"},
     BugRow{Bug::kDirtyRead, "dirty_read", "read_record"},
     BugRow{Bug::kForgetWriters, "forget_writers", "duplicate rebuilt_state"},
     BugRow{Bug::kForgetDelivered, "forget_delivered", "redelivered"},
@@ -53,6 +56,8 @@ inline constexpr std::array kBugs = {
     BugRow{Bug::kForgetCatalog, "forget_catalog", "catalog"},
     BugRow{Bug::kDropLatest, "drop_latest", "last_of_key"},
     BugRow{Bug::kReuseGeneration, "reuse_generation", "generation"},
+    BugRow{Bug::kShareOwnership, "share_ownership", "owner"},
+    BugRow{Bug::kReuseEpoch, "reuse_epoch", "epoch owner"},
 };
 
 }  // namespace polylog::sim

@@ -20,6 +20,9 @@ std::unique_ptr<Client> make_committer(Scene& scene, size_t core, uint64_t id);
 inline constexpr const char* kSharedGroup = "shared";
 // A member of the one shared group: joins, syncs, heartbeats, commits, leaves, vanishes.
 std::unique_ptr<Client> make_member(Scene& scene, size_t core, uint64_t id);
+inline constexpr const char* kManagedGroup = "managed";
+// A member of the one managed group: joins, gives up and takes partitions, commits, leaves, vanishes.
+std::unique_ptr<Client> make_managed_member(Scene& scene, size_t core, uint64_t id);
 
 // Creates, alters and deletes streams under names of its own, one request at a time, and checks what is there.
 class CatalogClient : public Client {

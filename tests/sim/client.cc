@@ -128,6 +128,13 @@ bool Client::tamper_request(uint64_t token, base::CellId cell, broker::CellReque
   return false;
 }
 
+namespace {
+broker::ReconcileReply* reconciled(Action& action) {
+  auto* reply = std::get_if<broker::GroupReply>(&action.body);
+  return reply == nullptr ? nullptr : std::get_if<broker::ReconcileReply>(reply);
+}
+}  // namespace
+
 bool Client::tamper_action(Action& action) {
   switch (scene_.world.bug()) {
     case Bug::kShiftOffset:
@@ -181,6 +188,18 @@ bool Client::tamper_action(Action& action) {
           ++scene_.tampered;
           join->generation -= 2;
         }
+      return false;
+    case Bug::kShareOwnership:
+      if (broker::ReconcileReply* told = reconciled(action); told && told->assignment && random().chance(0.1)) {
+        ++scene_.tampered;
+        told->assignment = {scene_.streams.front().partition};
+      }
+      return false;
+    case Bug::kReuseEpoch:
+      if (broker::ReconcileReply* told = reconciled(action); told && told->epoch > 2 && random().chance(0.1)) {
+        ++scene_.tampered;
+        told->epoch -= 1;
+      }
       return false;
     default: return false;
   }

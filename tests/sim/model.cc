@@ -214,6 +214,14 @@ void Model::generation_seen(const std::string& group, int64_t generation, const 
               fmt::format("{} generation {} has leaders {} and {}", group, generation, place->second, leader));
 }
 
+void Model::partition_owned(const base::PartitionKey& partition, int32_t epoch, const std::string& member) {
+  ++checks_;
+  const auto [place, is_new] = owners_.emplace(std::pair(partition, epoch), member);
+  if (!is_new && place->second != member)
+    violation("owner",
+              fmt::format("{} is of {} and of {}, both at epoch {}", text_of(partition), place->second, member, epoch));
+}
+
 void Model::generation_synced(const std::string& group, int64_t generation) {
   int64_t& newest = newest_synced_.try_emplace(group, -1).first->second;
   newest = std::max(newest, generation);

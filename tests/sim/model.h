@@ -16,6 +16,8 @@
 //   fifo            first deliveries of a queue come in the order of the log
 //   cursor          a committed cursor never moves back, nor goes
 //   generation      a group's generation never goes back, is never used twice, and has one leader
+//   owner           a partition of a managed group has one owner at one epoch
+//   epoch           what members of a managed group are told never goes back
 //   catalog         what was declared exists, what was deleted does not, on every core
 //   available       when nothing is wrong, requests are answered; space that returns is used within 5 s
 //   start           a node starts on any disk that a crash leaves; damage closes one cell and names the file
@@ -63,6 +65,8 @@ class Model {
   void cursor_acked(const std::string& cursor, int64_t value);
   void cursor_seen(const std::string& cursor, int64_t value);
   void generation_seen(const std::string& group, int64_t generation, const std::string& leader);
+
+  void partition_owned(const base::PartitionKey& partition, int32_t epoch, const std::string& member);
 
   // All members of a generation that was synced are told of it or a later one from then on.
   void generation_synced(const std::string& group, int64_t generation);
@@ -118,6 +122,7 @@ class Model {
   std::map<std::string, CursorState> cursors_;
   std::map<std::string, std::map<int64_t, std::string>> generations_;
   std::map<std::string, int64_t> newest_synced_;
+  std::map<std::pair<base::PartitionKey, int32_t>, std::string> owners_;  // by partition and epoch
   std::string violation_;
   uint64_t checks_ = 0;
 };

@@ -56,6 +56,7 @@ class Run {
       add(make_keyed_reader(scene_, core, id++, keyed_));
       add(make_committer(scene_, core, id++));
       for (int i = 0; i < 2; ++i) add(make_member(scene_, core, id++));
+      for (int i = 0; i < 2; ++i) add(make_managed_member(scene_, core, id++));
       for (size_t i = 0; i < 2; ++i) add(make_consumer(scene_, core, id++, scene_.queues[i], false));
       if (options_.bug != Bug::kSwallowDelivery) add(make_consumer(scene_, core, id++, scene_.queues[2], true));
     }
@@ -81,7 +82,9 @@ class Run {
     declare(kKeyedStream, broker::StreamKind::kStream, 2, scene_.keyed);
     declare("narrow", broker::StreamKind::kStream, 1, scene_.streams);
     for (const char* name : {"first", "second", "lossy"}) declare(name, broker::StreamKind::kQueue, 1, scene_.queues);
-    if (!setup.keep_group(kSharedGroup)) model_.violation("available", "a cursor cannot be committed on a sound disk");
+    for (const char* group : {kSharedGroup, kManagedGroup}) {
+      if (!setup.keep_group(group)) model_.violation("available", "a cursor cannot be committed on a sound disk");
+    }
     setup.close();
   }
 

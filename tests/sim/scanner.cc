@@ -32,7 +32,8 @@ std::shared_ptr<const broker::StreamRecord> Scanner::declare(const std::string& 
 }
 
 bool Scanner::keep_group(const std::string& group) {
-  broker::CommitRequest request{.group = group, .member_id = {}};
+  constexpr int64_t kForeverMs = int64_t{1} << 41;  // clocks jump by weeks
+  broker::CommitRequest request{.group = group, .member_id = {}, .retention_ms = kForeverMs};
   request.entries.push_back({.key = {"read-by-groups", 1'000}, .offset = 1});
   const auto answer = wait_for(submit(broker().cell_of_group(group), broker::GroupRequest(std::move(request))));
   return answer.has_value();

@@ -80,6 +80,7 @@ base::Result<> Node::open_cell(size_t cell) {
   options.cell.compact_bytes_max = 24 * 8 * 4;  // a few keys: most passes come to an end before the dirty part does
   options.groups.session_timeout_ms_min = 500;
   options.groups.initial_rebalance_delay_ms = 50;
+  options.groups.managed_session_timeout_ms = 1'000;
   options.groups.expiry_check_interval_ms = 5'000;
   options.groups.mutation_bytes_max = storage::Wal::part_bytes_for(kWalFileBytes) - 4 * base::limits::kKiB;
   auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));

@@ -28,7 +28,7 @@ Assignments assign_ranges(const std::vector<AssignorMember>& members, const Stre
   std::ranges::sort(order, {}, rank);
   std::map<Uuid, std::vector<size_t>> subscribers;
   for (const size_t i : order) {
-    for (const Uuid& stream : members[i].streams) subscribers[stream].push_back(i);
+    for (const Uuid& stream : *members[i].streams) subscribers[stream].push_back(i);
   }
   for (const auto& [stream, who] : subscribers) {
     const auto size = sizes.find(stream);
@@ -67,22 +67,30 @@ class Uniform {
   struct Class {
     std::set<std::pair<size_t, size_t>> by_load;  // (load, member)
   };
+  struct ByValue {
+    bool operator()(const std::vector<Uuid>* a, const std::vector<Uuid>* b) const { return *a < *b; }
+  };
 
   void classify() {
-    std::map<std::vector<Uuid>, size_t> known;
     loads_.resize(members_.size());
     for (size_t i = 0; i < members_.size(); ++i) {
-      const auto [it, is_new] = known.emplace(members_[i].streams, classes_.size());
-      if (is_new) {
-        classes_.emplace_back();
-        for (const Uuid& stream : members_[i].streams) subscribers_[stream].push_back(it->second);
-      }
-      class_of_.push_back(it->second);
-      classes_[it->second].by_load.emplace(0, i);
+      class_of_.push_back(class_for(members_[i].streams));
+      classes_[class_of_.back()].by_load.emplace(0, i);
     }
     for (const auto& [stream, size] : sizes_) {
       if (subscribers_.contains(stream)) owners_[stream].assign(size, kNobody);
     }
+  }
+
+  size_t class_for(const std::vector<Uuid>* streams) {
+    if (const auto shared = by_address_.find(streams); shared != by_address_.end()) return shared->second;
+    const auto [it, is_new] = by_streams_.emplace(streams, classes_.size());
+    if (is_new) {
+      classes_.emplace_back();
+      for (const Uuid& stream : *streams) subscribers_[stream].push_back(it->second);
+    }
+    by_address_.emplace(streams, it->second);
+    return it->second;
   }
 
   void keep() {
@@ -90,7 +98,7 @@ class Uniform {
       for (const PartitionKey& key : *members_[i].before) {
         const auto owners = owners_.find(key.stream);
         if (owners == owners_.end() || key.index >= owners->second.size()) continue;
-        if (owners->second[key.index] != kNobody || !std::ranges::binary_search(members_[i].streams, key.stream))
+        if (owners->second[key.index] != kNobody || !std::ranges::binary_search(*members_[i].streams, key.stream))
           continue;
         owners->second[key.index] = i;
         change_load(i, +1);
@@ -158,6 +166,8 @@ class Uniform {
   const std::vector<AssignorMember>& members_;
   const StreamSizes& sizes_;
   std::vector<Class> classes_;
+  std::unordered_map<const std::vector<Uuid>*, size_t> by_address_;
+  std::map<const std::vector<Uuid>*, size_t, ByValue> by_streams_;
   std::vector<size_t> class_of_, loads_;             // by member
   std::map<Uuid, std::vector<size_t>> subscribers_;  // classes
   std::map<Uuid, std::vector<size_t>> owners_;       // members, by partition

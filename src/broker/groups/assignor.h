@@ -24,7 +24,7 @@ std::optional<Assignor> assignor_named(std::string_view name);
 struct AssignorMember {
   std::string_view id;
   std::string_view instance_id;                   // empty: none
-  std::vector<base::Uuid> streams;                // subscribed to; ascending, each once
+  const std::vector<base::Uuid>* streams;         // subscribed to; ascending, each once; never null, often shared
   const std::vector<base::PartitionKey>* before;  // what it was given last; never null
 };
 using StreamSizes = std::map<base::Uuid, uint32_t>;  // partitions of each stream

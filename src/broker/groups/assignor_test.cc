@@ -28,7 +28,7 @@ struct Club {
   }
   Lists divide() {
     std::vector<AssignorMember> input;
-    for (const auto& [id, member] : members) input.push_back({id, member.instance, member.streams, &member.has});
+    for (const auto& [id, member] : members) input.push_back({id, member.instance, &member.streams, &member.has});
     Lists given = assign(assignor, input, sizes);
     size_t i = 0;
     for (auto& [id, member] : members) member.has = given[i++];

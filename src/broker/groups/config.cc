@@ -5,17 +5,53 @@
 namespace polylog::broker {
 namespace {
 
+using Settings = std::map<std::string, std::string>;
+
+constexpr char kOfGroup = '@';  // in no setting's name
+
 template <typename Number>
-void take(const std::map<std::string, std::string>& settings, std::string_view name, Number& field) {
-  const auto found = settings.find(std::string(name));
-  if (found == settings.end()) return;
-  const std::string& text = found->second;
+std::optional<Number> number_in(std::string_view text) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size()) field = value;
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+template <typename Number>
+void take(const Settings& settings, std::string_view name, Number& field) {
+  const auto found = settings.find(std::string(name));
+  if (found != settings.end()) field = number_in<Number>(found->second).value_or(field);
+}
+
+void take_each(const Settings& settings, std::string_view name, std::optional<int32_t> ManagedTimes::* time,
+               GroupConfig& config) {
+  const std::string prefix = setting_of_group(name, {});
+  for (auto it = settings.lower_bound(prefix); it != settings.end() && it->first.starts_with(prefix); ++it) {
+    config.times_of[it->first.substr(prefix.size())].*time = number_in<int32_t>(it->second);
+  }
+}
+
+const ManagedTimes* times_of(const GroupConfig& config, const std::string& group) {
+  const auto found = config.times_of.find(group);
+  return found == config.times_of.end() ? nullptr : &found->second;
 }
 
 }  // namespace
+
+base::Duration GroupConfig::managed_session_timeout(const std::string& group) const {
+  const ManagedTimes* own = polylog::broker::times_of(*this, group);
+  return std::chrono::milliseconds(own == nullptr ? managed_session_timeout_ms
+                                                  : own->session_timeout_ms.value_or(managed_session_timeout_ms));
+}
+
+int32_t GroupConfig::managed_heartbeat_interval_ms_of(const std::string& group) const {
+  const ManagedTimes* own = polylog::broker::times_of(*this, group);
+  return own == nullptr ? managed_heartbeat_interval_ms
+                        : own->heartbeat_interval_ms.value_or(managed_heartbeat_interval_ms);
+}
+
+std::string setting_of_group(std::string_view setting, std::string_view group) {
+  return std::string(setting).append(1, kOfGroup).append(group);
+}
 
 GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::string>& settings) {
   take(settings, kSessionTimeoutMinSetting, config.session_timeout_ms_min);
@@ -25,6 +61,8 @@ GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::s
   take(settings, kManagedSessionTimeoutSetting, config.managed_session_timeout_ms);
   take(settings, kManagedHeartbeatSetting, config.managed_heartbeat_interval_ms);
   take(settings, kCursorRetentionSetting, config.cursor_retention_ms);
+  take_each(settings, kManagedSessionTimeoutSetting, &ManagedTimes::session_timeout_ms, config);
+  take_each(settings, kManagedHeartbeatSetting, &ManagedTimes::heartbeat_interval_ms, config);
   return config;
 }
 

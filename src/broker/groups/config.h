@@ -4,12 +4,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/limits.h"
+#include "base/time.h"
 
 namespace polylog::broker {
+
+// Of one managed group, where it differs from what holds for all.
+struct ManagedTimes {
+  std::optional<int32_t> session_timeout_ms, heartbeat_interval_ms;
+};
 
 struct GroupConfig {
   int32_t session_timeout_ms_min = 6'000;
@@ -22,6 +29,10 @@ struct GroupConfig {
   int32_t managed_heartbeat_interval_ms = 5'000;  // what its members are told to keep
   size_t metadata_bytes_max = 4'096;              // of one committed cursor
   size_t mutation_bytes_max = base::limits::kSlotPartBytesMax - 4 * base::limits::kKiB;  // bounds a group's roster
+  std::map<std::string, ManagedTimes> times_of = {};                                     // by group
+
+  base::Duration managed_session_timeout(const std::string& group) const;
+  int32_t managed_heartbeat_interval_ms_of(const std::string& group) const;
 };
 
 // What can be set while the broker runs (catalog/records.h: Settings): a decimal value each. Whoever sets one has checked
@@ -33,6 +44,8 @@ inline constexpr std::string_view kMembersMaxSetting = "groups.members_max";
 inline constexpr std::string_view kManagedSessionTimeoutSetting = "groups.managed_session_timeout_ms";
 inline constexpr std::string_view kManagedHeartbeatSetting = "groups.managed_heartbeat_interval_ms";
 inline constexpr std::string_view kCursorRetentionSetting = "groups.cursor_retention_ms";
+// The name of the setting for one group: of the two that are of managed groups.
+std::string setting_of_group(std::string_view setting, std::string_view group);
 GroupConfig with_settings(GroupConfig config, const std::map<std::string, std::string>& settings);
 
 }  // namespace polylog::broker

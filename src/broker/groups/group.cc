@@ -12,9 +12,17 @@ using base::WallTime;
 Group::Group(std::string name, GroupContext& context, base::Lsn absent_since)
     : context_(context),
       absent_since_(absent_since),
-      managed_(state_, {context.config, context.streams, context.streams_version, context.new_id},
-               [this](const GroupMutation& mutation) { log(mutation); }) {
+      managed_(state_, managed_context(), [this](const GroupMutation& mutation) { log(mutation); }) {
   state_.name = std::move(name);
+}
+
+ManagedMembers::Context Group::managed_context() {
+  return {.config = context_.config,
+          .streams = context_.streams,
+          .streams_version = context_.streams_version,
+          .new_id = context_.new_id,
+          .patterns = context_.patterns,
+          .divide = context_.divide};
 }
 
 namespace {
@@ -43,10 +51,11 @@ void Group::restore(GroupState state, base::Lsn stamp) {
   lsn_ = stamp;
 }
 
-void Group::start(MonoTime now) {
+void Group::start(MonoTime now, WallTime wall) {
   if (is_managed()) return managed_.start(now);
   adopt_roster();
   for (auto& [id, member] : members_) refresh_session(member, now);
+  if (was_handed_over()) prepare_rebalance(now, wall);
 }
 
 void Group::adopt_roster() {
@@ -71,7 +80,6 @@ void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime 
   if (is_managed()) {
     if (!managed_.empty()) return join_as_guest(to, request, now);
     if (!request.member_id.empty()) return refuse_join(to, GroupError::kUnknownMember, request.member_id);
-    become_member_led();
   }
   if (!has_room_for(request)) {
     const bool known = members_.contains(request.member_id);
@@ -81,6 +89,7 @@ void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime 
     return after_removal(true, now, wall);
   }
   if (!shares_a_protocol(request)) return refuse_join(to, GroupError::kInconsistentProtocol, request.member_id);
+  if (is_managed()) become_member_led();  // not before it is sure that somebody may join
   if (request.member_id.empty()) return join_new(to, request, now, wall);
   join_known(to, request, now, wall);
 }
@@ -349,10 +358,16 @@ void Group::answer_sync(Member& member, GroupError error) {
 
 // --- heartbeat, leave, looking
 
+bool Group::is_generation_of(const std::string& id, int32_t generation) const {
+  return generation == generation_ || members_.at(id).epoch_before == generation;
+}
+
 void Group::heartbeat(ReplyTo to, const HeartbeatRequest& request, MonoTime now) {
   if (is_managed()) return reply(to, HeartbeatReply{managed_.beat_guest(request, now)});
   GroupError error = check_member(request.member_id, request.instance_id);
-  if (error == GroupError::kNone && request.generation != generation_) error = GroupError::kIllegalGeneration;
+  if (error == GroupError::kNone && !is_generation_of(request.member_id, request.generation)) {
+    error = GroupError::kIllegalGeneration;
+  }
   if (error == GroupError::kNone) {
     refresh_session(members_.at(request.member_id), now);
     if (phase_ == GroupPhase::kPreparingRebalance) error = GroupError::kRebalanceInProgress;

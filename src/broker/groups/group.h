@@ -38,7 +38,10 @@ struct GroupContext {
   GroupOutput& output;
   const StreamDirectory& streams;
   std::function<base::Uuid()> new_id;
+  PatternIndex patterns{streams};
   uint64_t streams_version = 1;
+  // Computes it off the core; then Group::divided() is called.
+  std::function<void(const std::string& group, std::shared_ptr<Division>)> divide = {};
 };
 
 class Group {
@@ -51,7 +54,7 @@ class Group {
   // --- rebuilding; then start() once
   void replay(const GroupMutation& mutation, base::Lsn lsn);
   void restore(GroupState state, base::Lsn stamp);
-  void start(base::MonoTime now);
+  void start(base::MonoTime now, base::WallTime wall);
 
   // --- members
   void join(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
@@ -60,6 +63,8 @@ class Group {
   void leave(ReplyTo to, const LeaveRequest& request, base::MonoTime now, base::WallTime wall);
   void reconcile(ReplyTo to, const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
+  void divided(const Division& division);
+  void session_timeout_changed(base::MonoTime now);
 
   // --- cursors
   void commit(ReplyTo to, const CommitRequest& request, base::MonoTime now, base::WallTime wall);
@@ -96,13 +101,19 @@ class Group {
     bool knows_id = false;  // some reply has told it
     bool joined = false;    // since the rebalance began
     bool sync_due = false;  // joined this generation and has not synced yet
+    // Its epoch, of a group that was managed: good until the first generation begins.
+    std::optional<int32_t> epoch_before = std::nullopt;
   };
 
   // group_kinds.cc
   GroupError become_managed(const ReconcileRequest& request, base::MonoTime now);
   static bool becomes_guest(const Member& member);
   bool has_room_beside_guests(const ReconcileRequest& request) const;
+  Roster future_guests() const;
+  ManagedMembers::Context managed_context();
+  GroupError rehearse(const ReconcileRequest& request, const Roster& guests, base::MonoTime now);
   void become_member_led();
+  bool was_handed_over() const;
   void hand_over_to_guests(base::MonoTime now, base::WallTime wall);
   void join_as_guest(ReplyTo to, const JoinRequest& request, base::MonoTime now);
   void leave_managed(ReplyTo to, const LeaveRequest& request, base::MonoTime now, base::WallTime wall);
@@ -120,6 +131,7 @@ class Group {
   bool shares_a_protocol(const JoinRequest& request) const;
   GroupError check_member(const std::string& id, const std::optional<std::string>& instance_id) const;
   GroupError check_sync(const SyncRequest& request) const;
+  bool is_generation_of(const std::string& id, int32_t generation) const;
   void refresh_session(Member& member, base::MonoTime now);
   JoinReply current_generation(const Member& member) const;
   std::vector<JoinReply::Member> roster_for_leader() const;

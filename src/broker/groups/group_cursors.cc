@@ -23,7 +23,7 @@ GroupError Group::check_commit(const CommitRequest& request) const {
   if (const GroupError error = check_member(request.member_id, request.instance_id); error != GroupError::kNone) {
     return error;
   }
-  if (request.generation != generation_) return GroupError::kIllegalGeneration;
+  if (!is_generation_of(request.member_id, request.generation)) return GroupError::kIllegalGeneration;
   if (phase_ == GroupPhase::kCompletingRebalance) return GroupError::kRebalanceInProgress;
   return GroupError::kNone;
 }

@@ -27,14 +27,34 @@ bool Group::has_room_beside_guests(const ReconcileRequest& request) const {
   return static_cast<size_t>(guests) < context_.config.members_max;
 }
 
+Roster Group::future_guests() const {
+  Roster roster{.generation = generation_, .protocol_type = protocol_type_};
+  for (const auto& [id, member] : members_) {
+    if (becomes_guest(member)) roster.members.push_back(member.record);
+  }
+  return roster;
+}
+
+// What the group would say if it were managed, tried out on one that is thrown away: who is refused changes nothing.
+GroupError Group::rehearse(const ReconcileRequest& request, const Roster& guests, MonoTime now) {
+  GroupState state;
+  state.name = name();
+  ManagedMembers trial(state, managed_context(), [&](const GroupMutation& mutation) { state.apply(mutation); });
+  state.apply(ManagedBegun{name(), generation_});
+  trial.start(now);
+  trial.adopt(guests, now);
+  const auto admitted = trial.admit(request);
+  return admitted ? GroupError::kNone : admitted.error();
+}
+
 // Numbers go on from one kind to the other: a commit that was late by a whole life of the group is still told apart.
 GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) {
+  if (request.epoch != kJoinEpoch) return GroupError::kUnknownMember;
   if (phase_ != GroupPhase::kEmpty && !all_subscriptions_known()) return GroupError::kWrongKind;
-  if (const GroupError error = managed_.check_join(request); error != GroupError::kNone) return error;
-  if (!has_room_beside_guests(request)) return GroupError::kGroupFull;  // before anybody is disturbed
-  Roster roster{.generation = generation_, .protocol_type = protocol_type_};
+  if (!has_room_beside_guests(request)) return GroupError::kGroupFull;
+  const Roster guests = future_guests();
+  if (const GroupError error = rehearse(request, guests, now); error != GroupError::kNone) return error;
   for (auto& [id, member] : members_) {
-    if (becomes_guest(member)) roster.members.push_back(member.record);
     JoinReply again;
     again.error = GroupError::kRebalanceInProgress;
     again.member_id = id;
@@ -48,13 +68,21 @@ GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) 
   phase_ = GroupPhase::kEmpty;
   log(ManagedBegun{name(), std::max(generation_, state_.generation_started)});
   managed_.start(now);
-  managed_.adopt(roster, now);
+  managed_.adopt(guests, now);
   return GroupError::kNone;
 }
 
 void Group::become_member_led() {
   log(ManagedEnded{name(), state_.managed->epoch, state_.managed->changed});
   adopt_roster();
+}
+
+void Group::divided(const Division& division) {
+  if (is_managed()) managed_.divided(division);
+}
+
+void Group::session_timeout_changed(MonoTime now) {
+  if (is_managed()) managed_.session_timeout_changed(now);
 }
 
 // When the last who is not a guest has gone. A group whose roster does not fit stays managed.
@@ -64,11 +92,24 @@ void Group::hand_over_to_guests(MonoTime now, WallTime wall) {
   change.roster.changed = wall;
   const std::vector<uint8_t> encoded = encode(change);
   if (encoded.size() > context_.config.mutation_bytes_max) return;
+  std::map<std::string, int32_t> epochs;
+  for (const auto& [id, member] : state_.managed->members) epochs[id] = member.holding.epoch;
   log(ManagedEnded{name(), state_.managed->epoch, wall});
   log(change, encoded);
   adopt_roster();
-  for (auto& [id, member] : members_) refresh_session(member, now);
+  for (auto& [id, member] : members_) {
+    member.epoch_before = epochs.at(id);
+    refresh_session(member, now);
+  }
   prepare_rebalance(now, wall);
+}
+
+// And nobody has assigned since: a roster of no assignments, older than the group's last number. Its members believe that the
+// group is still managed, and somebody's partitions are nobody's.
+bool Group::was_handed_over() const {
+  const Roster& roster = state_.roster;
+  return !roster.members.empty() && roster.generation < state_.generation_started &&
+         std::ranges::all_of(roster.members, [](const MemberRecord& member) { return member.assignment.empty(); });
 }
 
 // ---- guests

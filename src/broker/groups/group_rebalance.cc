@@ -75,6 +75,7 @@ void Group::begin_generation(MonoTime now) {
   log(GenerationStarted{name(), generation_});
   for (auto& [id, member] : members_) {
     member.record.assignment.clear();
+    member.epoch_before.reset();
     member.sync_due = member.joined;
     if (!member.joined) continue;
     member.joined = false;

@@ -17,7 +17,11 @@ constexpr size_t kGroupsPerSweep = 256;  // one loop turn's share of the search 
 
 GroupTable::GroupTable(Output& output, const StreamDirectory& streams, GroupConfig config,
                        std::function<base::Uuid()> new_id)
-    : context_{config, output, streams, std::move(new_id)} {}
+    : context_{config, output, streams, std::move(new_id)} {
+  context_.divide = [this](const std::string& group, std::shared_ptr<Division> division) {
+    context_.output.compute([division] { division->run(); }, [this, group, division] { divided(group, *division); });
+  };
+}
 
 // --- rebuilding
 
@@ -45,16 +49,32 @@ base::Result<> GroupTable::apply(base::View mutation, Lsn lsn) {
   return {};
 }
 
-void GroupTable::start(MonoTime now, WallTime) {
+void GroupTable::start(MonoTime now, WallTime wall) {
   CHECK(!started_, "started twice");
   started_ = true;
   next_sweep_ = now + std::chrono::milliseconds(context_.config.expiry_check_interval_ms);
   for (auto& [name, group] : groups_) {
-    group->start(now);
+    group->start(now, wall);
     if (const auto wake = group->wake_at()) {
       wakes_.emplace(*wake, name);
       wakes_by_group_[name] = *wake;
     }
+  }
+}
+
+void GroupTable::configure(GroupConfig config, MonoTime now) {
+  config.mutation_bytes_max = context_.config.mutation_bytes_max;
+  const GroupConfig before = std::exchange(context_.config, std::move(config));
+  std::set<std::string> named;
+  for (const GroupConfig* either : {&before, &std::as_const(context_.config)}) {
+    for (const auto& [name, times] : either->times_of) named.insert(name);
+  }
+  for (const std::string& name : named) {
+    Group* group = find(name);
+    if (group == nullptr) continue;
+    if (before.managed_session_timeout(name) == context_.config.managed_session_timeout(name)) continue;
+    group->session_timeout_changed(now);
+    settle(*group, group->lsn());
   }
 }
 
@@ -189,6 +209,14 @@ void GroupTable::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime
   const Lsn before = group.lsn();
   group.reconcile(to, request, now, wall);
   settle(group, before);
+}
+
+void GroupTable::divided(const std::string& name, const Division& division) {
+  Group* group = find(name);
+  if (group == nullptr) return;
+  const Lsn before = group->lsn();
+  group->divided(division);
+  settle(*group, before);
 }
 
 // --- cursors

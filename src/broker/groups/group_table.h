@@ -30,11 +30,8 @@ class GroupTable {
   base::Result<> apply(base::View mutation, base::Lsn lsn);
   void limit_mutations(size_t bytes_max) { context_.config.mutation_bytes_max = bytes_max; }  // before start()
   void start(base::MonoTime now, base::WallTime wall);
-  // From now on; what runs already keeps the times it began with.
-  void configure(GroupConfig config) {
-    config.mutation_bytes_max = context_.config.mutation_bytes_max;
-    context_.config = config;
-  }
+  // From now on; what runs already keeps the times it began with, but in a managed group whose own session timeout changed.
+  void configure(GroupConfig config, base::MonoTime now);
 
   // --- requests; each is answered once through Output, unless its session closes first
   void join(ReplyTo to, const JoinRequest& request, base::MonoTime now, base::WallTime wall);
@@ -52,9 +49,12 @@ class GroupTable {
 
   // --- events
   void drop_stream(std::string_view stream);
-  void streams_changed() {
+  bool knows_pattern(const std::string& text) const { return context_.patterns.knows(text); }
+  // It came, grew or went: groups look when they are asked next.
+  void stream_changed(std::string_view name) {
+    context_.patterns.stream_changed(name);
     ++context_.streams_version;
-  }  // one came, grew or went: groups look when they are asked next
+  }
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);
   void on_time(base::MonoTime now, base::WallTime wall);
   std::optional<base::MonoTime> next_deadline() const;
@@ -73,6 +73,7 @@ class GroupTable {
   Group& find_or_create(const std::string& name);
   void settle(Group& group, base::Lsn lsn_before);  // after every call into a group: may destroy it
   void destroy(Group& group);
+  void divided(const std::string& group, const Division& division);
   void forget(const std::string& name);
   void sweep(base::MonoTime now, base::WallTime wall);
   template <typename Reply, typename Show>

@@ -2,6 +2,8 @@
 // requests.
 #pragma once
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,9 +24,21 @@ struct FakeOutput : GroupOutput {
     answered_twice |= replies.contains(to.token.value);
     replies.insert_or_assign(to.token.value, std::pair(std::move(reply), after));
   }
+  // Until the test runs them.
+  void compute(io::Task job, io::Task done) override { jobs.push_back({std::move(job), std::move(done)}); }
+  // `core` runs what is done on the core.
+  bool run_job(const std::function<void(io::Task&)>& core = [](io::Task& task) { task(); }) {
+    if (jobs.empty()) return false;
+    auto [job, done] = std::move(jobs.front());
+    jobs.pop_front();
+    job();
+    core(done);
+    return true;
+  }
   uint64_t first_lsn = 1;
   std::vector<std::vector<uint8_t>> mutations;
   std::map<uint64_t, std::pair<GroupReply, base::Lsn>> replies;
+  std::deque<std::pair<io::Task, io::Task>> jobs;
   bool answered_twice = false;
 };
 
@@ -35,15 +49,21 @@ struct FakeStreams : StreamDirectory {
     return it == streams.end() ? std::nullopt : std::optional(it->second);
   }
   void each_stream(const std::function<void(std::string_view, const Entry&)>& visit) const override {
+    ++walks;
     for (const auto& [name, entry] : streams) visit(name, entry);
   }
   void put(const std::string& name, uint32_t partition_count) {
     const auto [it, is_new] = streams.try_emplace(name);
-    if (is_new) it->second.id.bytes[15] = ++ids;
+    if (is_new) {
+      ++ids;
+      it->second.id.bytes[14] = static_cast<uint8_t>(ids >> 8);
+      it->second.id.bytes[15] = static_cast<uint8_t>(ids);
+    }
     it->second.partition_count = partition_count;
   }
   std::map<std::string, Entry, std::less<>> streams;
-  uint8_t ids = 0;
+  uint16_t ids = 0;
+  mutable size_t walks = 0;  // through all streams
 };
 
 struct Kit {
@@ -58,6 +78,7 @@ struct Kit {
     });
   }
   void open() {
+    output.jobs.clear();
     table = make(output);
     for (size_t i = 0; i < output.mutations.size(); ++i) {
       if (!table->apply(output.mutations[i], base::Lsn{i + 1})) replay_failed = true;

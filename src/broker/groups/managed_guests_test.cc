@@ -71,6 +71,99 @@ TEST_CASE("guests: a member of the new kind that finds no room beside them distu
   CHECK(kit.ask_for(ManagedKit::joining("a")).error == E::kNone);
 }
 
+TEST_CASE("guests: a member of the new kind whose wishes are too large is refused and nothing has changed") {
+  ManagedKit kit({.initial_rebalance_delay_ms = 0, .mutation_bytes_max = 8'192});
+  kit.put_stream("s", 4);
+  kit.put_stream("wide", 1'000);
+  FakeGuest g(kit, "g");
+  for (int i = 0; i < 4; ++i) g.step();
+  REQUIRE(g.is_in());
+  const std::string state = kit.table->describe_state();
+  const size_t logged = kit.output.mutations.size();
+  ReconcileRequest unheard_of = ManagedKit::joining("a");
+  unheard_of.pattern = "(";
+  CHECK(kit.ask_for(ManagedKit::joining("a", {"s", "wide"})).error == E::kGroupTooLarge);              // to be divided
+  CHECK(kit.ask_for(ManagedKit::joining("a", {std::string(9'000, 'n')})).error == E::kGroupTooLarge);  // to be logged
+  CHECK(kit.ask_for(unheard_of).error == E::kBadPattern);
+  CHECK(kit.ask_for(ManagedKit::beating("a", 1)).error == E::kUnknownMember);
+  CHECK(kit.output.mutations.size() == logged);
+  CHECK(kit.table->describe_state() == state);
+  CHECK(kit.beat(g.id(), g.generation()) == E::kNone);
+  CHECK(kit.commit(g.id(), g.generation(), {{"s", 0}, 7, 0, ""}).error == E::kNone);
+  CHECK(kit.ask_for(ManagedKit::joining("a")).error == E::kNone);
+}
+
+TEST_CASE("guests: an empty managed group stays what it is when the first to join is refused") {
+  Mixed m;
+  m.a.beat();
+  m.a.leave();
+  const size_t logged = m.kit.output.mutations.size();
+  JoinRequest r = Kit::joining();
+  r.protocols.clear();
+  CHECK(m.join(r).error == E::kInconsistentProtocol);
+  CHECK(m.kit.output.mutations.size() == logged);
+  CHECK(m.kit.managed().error == E::kNone);
+  CHECK(m.join(Kit::joining()).error == E::kNone);
+  CHECK(m.kit.managed().error == E::kGroupNotFound);
+}
+
+// A managed group of `a` and two guests that are at different epochs.
+struct Uneven : Mixed {
+  Uneven() {
+    a.beat();
+    g.step();
+    h.step();
+    for (int i = 0; i < 6; ++i) {
+      a.beat();
+      h.step();
+    }
+    REQUIRE(g.is_in());
+    REQUIRE(h.is_in());
+    REQUIRE(g.generation() < h.generation());
+  }
+};
+
+TEST_CASE("guests: what each knew as its epoch is good until the group that it leads begins its first generation") {
+  Uneven m;
+  const std::string g = m.g.id(), h = m.h.id();
+  const int32_t of_g = m.g.generation(), of_h = m.h.generation();
+  m.a.leave();
+  REQUIRE(m.kit.managed().error == E::kGroupNotFound);
+  CHECK(m.beat(m.g) == E::kRebalanceInProgress);
+  CHECK(m.beat(m.h) == E::kRebalanceInProgress);
+  CHECK(m.kit.beat(g, of_h) != E::kRebalanceInProgress);
+  CHECK(m.kit.commit(g, of_g, {{"s", 0}, 7, 0, ""}).error == E::kNone);
+  CHECK(m.kit.commit(h, of_h, {{"s", 1}, 7, 0, ""}).error == E::kNone);
+  for (int i = 0; i < 8; ++i) {
+    m.g.step();
+    m.h.step();
+  }
+  CHECK(m.g.owned.size() + m.h.owned.size() == 4);
+  CHECK(m.g.generation() == m.h.generation());
+  CHECK(m.g.generation() > of_h);
+  CHECK(m.kit.commit(h, of_h, {{"s", 1}, 8, 0, ""}).error == E::kIllegalGeneration);
+}
+
+TEST_CASE("guests: a crash right after the group was handed to them does not leave partitions that nobody reads") {
+  Mixed m;
+  m.a.beat();
+  m.g.step();
+  for (int i = 0; i < 6; ++i) {
+    m.a.beat();
+    m.g.step();
+  }
+  REQUIRE(m.g.owned.size() == 2);
+  m.a.leave();
+  REQUIRE(m.kit.managed().error == E::kGroupNotFound);
+  m.kit.restart();
+  CHECK(m.beat(m.g) == E::kRebalanceInProgress);
+  for (int i = 0; i < 4; ++i) m.g.step();
+  CHECK(m.g.is_in());
+  CHECK(m.g.owned.size() == 4);
+  m.kit.restart();
+  CHECK(m.beat(m.g) == E::kNone);  // what was assigned stays
+}
+
 TEST_CASE("guests: what they want must be known, they must share a protocol, and ids are checked") {
   Mixed m;
   m.a.beat();

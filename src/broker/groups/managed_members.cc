@@ -55,6 +55,8 @@ void ManagedMembers::start(MonoTime now) {
   held_.clear();
   unknown_ = 0;
   streams_seen_ = 0;
+  dividing_.reset();
+  resolved_.reset();
   for (const auto& [id, member] : managed().members) {
     index(member.record);
     if (member.record.instance_id) instances_[*member.record.instance_id] = id;
@@ -66,13 +68,6 @@ void ManagedMembers::start(MonoTime now) {
 }
 
 // ---- who asks
-
-GroupError ManagedMembers::check_join(const ReconcileRequest& request) const {
-  if (request.epoch != kJoinEpoch) return GroupError::kUnknownMember;
-  const auto pattern = unless_empty(request.pattern);
-  if (pattern && !patterns_.contains(*pattern) && !NamePattern::parse(*pattern)) return GroupError::kBadPattern;
-  return GroupError::kNone;
-}
 
 std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const ReconcileRequest& request) const {
   const bool joins = request.epoch == kJoinEpoch;
@@ -140,15 +135,12 @@ ManagedRecord ManagedMembers::record_of(const ReconcileRequest& request, const P
 ReconcileReply ManagedMembers::reconcile(const ReconcileRequest& request, MonoTime now, WallTime wall) {
   if (request.epoch < kJoinEpoch) return leave(request, wall);
   ReconcileReply reply{.error = GroupError::kNone, .member_id = request.member_id};
-  const auto place = locate(request);
-  if (!place) {
-    reply.error = place.error();
+  const auto admitted = admit(request);
+  if (!admitted) {
+    reply.error = admitted.error();
     return reply;
   }
-  const ManagedRecord record = record_of(request, *place);
-  reply.error = take_in(*place, record);
-  if (reply.error != GroupError::kNone) return reply;
-  const std::string& id = record.id;
+  const std::string& id = *admitted;
   divide_if_due();
   const PartitionList before = managed().members.at(id).holding.assigned;
   advance(id, request.owned ? std::optional(sorted(*request.owned)) : std::nullopt);
@@ -157,9 +149,17 @@ ReconcileReply ManagedMembers::reconcile(const ReconcileRequest& request, MonoTi
   const bool told_all = request.rebalance_timeout_ms && (request.streams || request.pattern) && request.owned;
   reply.member_id = id;
   reply.epoch = holding.epoch;
-  reply.heartbeat_interval_ms = context_.config.managed_heartbeat_interval_ms;
+  reply.heartbeat_interval_ms = context_.config.managed_heartbeat_interval_ms_of(state_.name);
   if (request.epoch == kJoinEpoch || told_all || holding.assigned != before) reply.assignment = holding.assigned;
   return reply;
+}
+
+std::expected<std::string, GroupError> ManagedMembers::admit(const ReconcileRequest& request) {
+  const auto place = locate(request);
+  if (!place) return std::unexpected(place.error());
+  ManagedRecord record = record_of(request, *place);
+  if (const GroupError error = take_in(*place, record); error != GroupError::kNone) return std::unexpected(error);
+  return std::move(record.id);
 }
 
 GroupError ManagedMembers::take_in(const Place& place, const ManagedRecord& record) {
@@ -167,9 +167,8 @@ GroupError ManagedMembers::take_in(const Place& place, const ManagedRecord& reco
   const ManagedRecord* before = is_new ? nullptr : &managed().members.at(place.id).record;
   if (before != nullptr && *before == record) return GroupError::kNone;
   if (is_new && managed().members.size() >= context_.config.members_max) return GroupError::kGroupFull;
-  if (record.pattern && !patterns_.contains(*record.pattern) && !NamePattern::parse(*record.pattern)) {
-    return GroupError::kBadPattern;
-  }
+  if (!has_room_for_pattern(record.pattern)) return GroupError::kGroupTooLarge;
+  if (record.pattern && !context_.patterns.find(*record.pattern)) return GroupError::kBadPattern;
   if (!fits(before, record)) return GroupError::kGroupTooLarge;
   const bool wants_the_same = before != nullptr && before->streams == record.streams &&
                               before->pattern == record.pattern && before->assignor == record.assignor;
@@ -294,9 +293,8 @@ void ManagedMembers::remove(const std::vector<std::string>& ids, WallTime wall) 
 void ManagedMembers::set_deadlines(const std::string& id, MonoTime now) {
   const ManagedMember& member = managed().members.at(id);
   Deadlines& deadlines = deadlines_[id];
-  const int32_t session_timeout_ms =
-      member.record.guest ? member.record.guest->session_timeout_ms : context_.config.managed_session_timeout_ms;
-  deadlines.session = now + std::chrono::milliseconds(session_timeout_ms);
+  deadlines.session = now + (member.record.guest ? std::chrono::milliseconds(member.record.guest->session_timeout_ms)
+                                                 : context_.config.managed_session_timeout(state_.name));
   wake_by(deadlines.session);
   if (member.holding.revoking.empty() && member.holding.known) {
     deadlines.revoke.reset();

@@ -19,6 +19,7 @@
 #include <expected>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,8 +28,9 @@
 
 #include "base/time.h"
 #include "broker/groups/config.h"
+#include "broker/groups/division.h"
 #include "broker/groups/mutations.h"
-#include "broker/groups/name_pattern.h"
+#include "broker/groups/pattern_index.h"
 #include "broker/groups/stream_directory.h"
 
 namespace polylog::broker {
@@ -40,15 +42,18 @@ class ManagedMembers {
     const StreamDirectory& streams;
     const uint64_t& streams_version;  // rises with every stream that comes, grows or goes
     const std::function<base::Uuid()>& new_id;
+    PatternIndex& patterns;
+    const std::function<void(const std::string& group, std::shared_ptr<Division>)>& divide;
   };
   // `log` stages a mutation and applies it to `state`.
   ManagedMembers(const GroupState& state, Context context, std::function<void(const GroupMutation&)> log);
 
   void start(base::MonoTime now);  // after replay, and when the group becomes managed
 
-  // Anything below needs a managed group, but check_join().
-  GroupError check_join(const ReconcileRequest& request) const;  // of the first member: what need not become a group
+  // Anything below needs a managed group.
   ReconcileReply reconcile(const ReconcileRequest& request, base::MonoTime now, base::WallTime wall);
+  // The first half of it: whether the member may be in and want what it wants; then it is in, with the id that is returned.
+  std::expected<std::string, GroupError> admit(const ReconcileRequest& request);
   GroupError check_commit(const CommitRequest& request) const;
   GroupError check_fetch(const FetchCursorsRequest& request) const;
 
@@ -63,6 +68,8 @@ class ManagedMembers {
   bool only_guests() const;
   Roster guest_roster() const;  // of a group of guests only
 
+  void session_timeout_changed(base::MonoTime now);  // everybody's time begins anew
+  void divided(const Division& division);            // what Context::divide was given has its outcome
   void on_time(base::MonoTime now, base::WallTime wall);
   std::optional<base::MonoTime> wake_at() const { return wake_at_; }
 
@@ -83,13 +90,12 @@ class ManagedMembers {
     std::string id;  // kReplaces: of the one to be replaced
   };
   struct Pattern {
-    std::optional<NamePattern> compiled;
+    std::shared_ptr<const PatternIndex::Matched> matched;  // null: from a version that knew more expressions
     size_t users = 0;
   };
-  struct Streams {  // what names and patterns stand for now
-    std::map<std::string, base::Uuid, std::less<>> by_name;
-    std::map<std::string, std::vector<base::Uuid>> by_pattern;
-    StreamSizes sizes;
+  struct Streams {         // what names and patterns stand for
+    uint64_t version = 0;  // of the streams that there are
+    std::shared_ptr<const StreamSizes> sizes;
     size_t weight_bytes = 0;  // an upper bound of what a list of all partitions takes in a mutation
   };
 
@@ -123,10 +129,13 @@ class ManagedMembers {
   bool has_room_for_pattern(const std::optional<std::string>& pattern) const;
   bool fits(const ManagedRecord* before, const ManagedRecord& record);
   Streams resolve() const;
+  const Streams& resolved();
   void divide_if_due();
-  void divide(const Streams& streams);
+  void divide(std::shared_ptr<const StreamSizes> sizes);
+  std::shared_ptr<Division> division_of(std::shared_ptr<const StreamSizes> sizes) const;
+  void take_over(const Division& division);
   Assignor preferred_assignor() const;
-  std::vector<base::Uuid> streams_of(const ManagedRecord& record, const Streams& streams) const;
+  std::vector<base::Uuid> streams_of(const ManagedRecord& record) const;
   void log_targets(std::vector<ManagedTargets::Target> changed, ManagedTargetsEnd end, int32_t epoch);
 
   // managed_views.cc
@@ -145,6 +154,8 @@ class ManagedMembers {
   std::unordered_set<base::PartitionKey> held_;  // assigned or revoking: not free
   size_t unknown_ = 0;                           // members whose holding is not known: nothing is free
   uint64_t streams_seen_ = 0;                    // version that the targets were last compared with
+  std::shared_ptr<Division> dividing_;           // off the core: its outcome is awaited
+  std::optional<Streams> resolved_;              // of all that is subscribed to; none: something else is now
   std::optional<base::MonoTime> wake_at_;
 };
 

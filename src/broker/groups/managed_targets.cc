@@ -22,31 +22,33 @@ constexpr size_t kMutationBytesKept = 4 * base::limits::kKiB;     // for ids and
 
 size_t weight_bytes_of(uint32_t partition_count) { return kStreamBytes + size_t{partition_count} * kPartitionBytes; }
 
-void add_once(std::vector<Uuid>& list, const Uuid& id) {
-  const auto at = std::ranges::lower_bound(list, id);
-  if (at == list.end() || *at != id) list.insert(at, id);
-}
-
 }  // namespace
 
 // ---- subscriptions
 
 void ManagedMembers::index(const ManagedRecord& record) {
-  for (const std::string& name : record.streams) ++names_[name];
+  for (const std::string& name : record.streams) {
+    if (++names_[name] == 1) resolved_.reset();
+  }
   if (!record.pattern) return;
   Pattern& pattern = patterns_[*record.pattern];
   if (pattern.users++ > 0) return;
-  if (auto compiled = NamePattern::parse(*record.pattern)) pattern.compiled = std::move(*compiled);
+  pattern.matched = context_.patterns.find(*record.pattern);
+  resolved_.reset();
 }
 
 void ManagedMembers::unindex(const ManagedRecord& record) {
   for (const std::string& name : record.streams) {
     const auto it = names_.find(name);
-    if (--it->second == 0) names_.erase(it);
+    if (--it->second > 0) continue;
+    names_.erase(it);
+    resolved_.reset();
   }
   if (!record.pattern) return;
   const auto it = patterns_.find(*record.pattern);
-  if (--it->second.users == 0) patterns_.erase(it);
+  if (--it->second.users > 0) return;
+  patterns_.erase(it);
+  resolved_.reset();
 }
 
 bool ManagedMembers::has_room_for_pattern(const std::optional<std::string>& pattern) const {
@@ -60,80 +62,124 @@ bool ManagedMembers::fits(const ManagedRecord* before, const ManagedRecord& reco
   const bool wants_the_same =
       before != nullptr && before->streams == record.streams && before->pattern == record.pattern;
   if (wants_the_same) return true;
-  if (!has_room_for_pattern(record.pattern)) return false;
   index(record);
-  const size_t weight_bytes = resolve().weight_bytes;
+  const size_t weight = resolved().weight_bytes;
   unindex(record);
-  return weight_bytes * kListsInMutation + kMutationBytesKept + record.id.size() + state_.name.size() <= bytes_max;
+  return weight * kListsInMutation + kMutationBytesKept + record.id.size() + state_.name.size() <= bytes_max;
+}
+
+// Many ask for what others have asked for: then it is known.
+const ManagedMembers::Streams& ManagedMembers::resolved() {
+  if (!resolved_ || resolved_->version != context_.streams_version) resolved_ = resolve();
+  return *resolved_;
 }
 
 ManagedMembers::Streams ManagedMembers::resolve() const {
-  Streams found;
-  const auto add = [&](std::string_view name, const StreamDirectory::Entry& entry) {
-    found.by_name.emplace(name, entry.id);
-    if (found.sizes.emplace(entry.id, entry.partition_count).second) {
-      found.weight_bytes += weight_bytes_of(entry.partition_count);
-    }
-  };
+  Streams found{.version = context_.streams_version};
+  StreamSizes once;
+  std::vector<std::pair<Uuid, uint32_t>> sizes;
   for (const auto& [name, users] : names_) {
-    if (const auto entry = context_.streams.find_stream(name)) add(name, *entry);
+    if (const auto entry = context_.streams.find_stream(name)) sizes.emplace_back(entry->id, entry->partition_count);
   }
-  if (patterns_.empty()) return found;
-  context_.streams.each_stream([&](std::string_view name, const StreamDirectory::Entry& entry) {
-    for (const auto& [text, pattern] : patterns_) {
-      if (!pattern.compiled || !pattern.compiled->matches(name)) continue;
-      add(name, entry);
-      found.by_pattern[text].push_back(entry.id);
-    }
-  });
+  for (const auto& [text, pattern] : patterns_) {
+    if (pattern.matched == nullptr) continue;
+    for (const auto& [name, entry] : pattern.matched->streams) sizes.emplace_back(entry.id, entry.partition_count);
+  }
+  std::ranges::sort(sizes);
+  for (const auto& [id, partition_count] : sizes) {
+    if (!once.empty() && once.rbegin()->first == id) continue;
+    once.emplace_hint(once.end(), id, partition_count);
+    found.weight_bytes += weight_bytes_of(partition_count);
+  }
+  found.sizes = std::make_shared<const StreamSizes>(std::move(once));
   return found;
 }
 
-std::vector<Uuid> ManagedMembers::streams_of(const ManagedRecord& record, const Streams& streams) const {
+std::vector<Uuid> ManagedMembers::streams_of(const ManagedRecord& record) const {
   std::vector<Uuid> ids;
-  if (record.pattern) {
-    if (const auto matched = streams.by_pattern.find(*record.pattern); matched != streams.by_pattern.end()) {
-      ids = matched->second;
-      std::ranges::sort(ids);
-    }
-  }
   for (const std::string& name : record.streams) {
-    if (const auto found = streams.by_name.find(name); found != streams.by_name.end()) add_once(ids, found->second);
+    if (const auto found = context_.streams.find_stream(name)) ids.push_back(found->id);
   }
+  if (const auto pattern = record.pattern ? patterns_.find(*record.pattern) : patterns_.end();
+      pattern != patterns_.end() && pattern->second.matched != nullptr) {
+    for (const auto& [name, entry] : pattern->second.matched->streams) ids.push_back(entry.id);
+  }
+  std::ranges::sort(ids);
+  const auto repeated = std::ranges::unique(ids);
+  ids.erase(repeated.begin(), repeated.end());
   return ids;
 }
 
 // ---- the division
 
 void ManagedMembers::divide_if_due() {
-  if (empty()) return;
+  if (empty() || dividing_ != nullptr) return;
   const bool is_old = managed().target_epoch < managed().epoch;
   if (!is_old && streams_seen_ == context_.streams_version) return;
   streams_seen_ = context_.streams_version;
-  Streams streams = resolve();
+  const Streams& streams = resolved();
   const size_t bytes_max = context_.config.mutation_bytes_max;
   // Streams have outgrown what can be logged: the division stays as it is, without those that came.
   const bool too_large = streams.weight_bytes * kListsInMutation + kMutationBytesKept > bytes_max;
-  if (too_large) streams.sizes = managed().sizes;
-  if (is_old || streams.sizes != managed().sizes) divide(streams);
+  const auto sizes = too_large ? std::make_shared<const StreamSizes>(managed().sizes) : streams.sizes;
+  if (is_old || *sizes != managed().sizes) divide(sizes);
 }
 
-void ManagedMembers::divide(const Streams& streams) {
-  const int32_t epoch = managed().epoch + (managed().target_epoch == managed().epoch ? 1 : 0);
-  std::vector<AssignorMember> members;
-  members.reserve(managed().members.size());
+void ManagedMembers::divide(std::shared_ptr<const StreamSizes> sizes) {
+  std::shared_ptr<Division> division = division_of(std::move(sizes));
+  if (division->is_small()) {
+    division->run();
+    return take_over(*division);
+  }
+  // Members need an epoch to begin with: that of a division of nothing.
+  if (managed().target_epoch == 0) {
+    log_targets({}, {division->assignor, {}}, managed().epoch);
+    division->base_epoch = managed().epoch;
+    division->epoch = managed().epoch + 1;
+  }
+  dividing_ = division;
+  context_.divide(state_.name, std::move(division));
+}
+
+std::shared_ptr<Division> ManagedMembers::division_of(std::shared_ptr<const StreamSizes> sizes) const {
+  auto division = std::make_shared<Division>();
+  division->base_epoch = managed().epoch;
+  division->epoch = managed().epoch + (managed().target_epoch == managed().epoch ? 1 : 0);
+  division->assignor = preferred_assignor();
+  division->sizes = std::move(sizes);
+  division->members.reserve(managed().members.size());
+  using Wish = std::pair<std::optional<std::string_view>, const std::vector<std::string>*>;
+  const auto before = [](const Wish& a, const Wish& b) {
+    return a.first != b.first ? a.first < b.first : *a.second < *b.second;
+  };
+  std::map<Wish, size_t, decltype(before)> wishes(before);
   for (const auto& [id, member] : managed().members) {
-    const auto& instance = member.record.instance_id;
-    members.push_back({id, instance ? std::string_view(*instance) : std::string_view(),
-                       streams_of(member.record, streams), &member.target});
+    const ManagedRecord& record = member.record;
+    const auto [wish, is_new] = wishes.try_emplace(Wish(record.pattern, &record.streams), wishes.size());
+    if (is_new) division->wishes.push_back(streams_of(record));
+    division->members.push_back({id, record.instance_id.value_or(""), wish->second, member.target});
   }
-  const Assignor assignor = preferred_assignor();
-  std::vector<PartitionList> given = assign(assignor, members, streams.sizes);
+  return division;
+}
+
+// Who left while it was computed is passed over; who came finds nothing, and the group's epoch says that this is so.
+void ManagedMembers::take_over(const Division& division) {
+  const bool was_overtaken = managed().epoch != division.base_epoch;
+  if (was_overtaken && division.epoch != division.base_epoch) return;  // another change has taken its number
   std::vector<ManagedTargets::Target> changed;
-  for (size_t i = 0; i < members.size(); ++i) {
-    if (given[i] != *members[i].before) changed.push_back({std::string(members[i].id), std::move(given[i])});
+  for (size_t i = 0; i < division.members.size(); ++i) {
+    const auto member = managed().members.find(division.members[i].id);
+    if (member == managed().members.end() || division.given[i] == member->second.target) continue;
+    changed.push_back({member->first, division.given[i]});
   }
-  log_targets(std::move(changed), {assignor, streams.sizes}, epoch);
+  log_targets(std::move(changed), {division.assignor, *division.sizes}, division.epoch);
+}
+
+void ManagedMembers::divided(const Division& division) {
+  if (dividing_.get() != &division) return;  // of an earlier life of the group
+  const std::shared_ptr<Division> kept = std::exchange(dividing_, nullptr);
+  if (!empty()) take_over(division);
+  divide_if_due();
 }
 
 void ManagedMembers::log_targets(std::vector<ManagedTargets::Target> changed, ManagedTargetsEnd end, int32_t epoch) {
@@ -154,7 +200,7 @@ void ManagedMembers::log_targets(std::vector<ManagedTargets::Target> changed, Ma
     part.targets.clear();
   }
   part.end = std::move(end);
-  log_(part);
+  log_(std::move(part));
 }
 
 // The one that most members ask for; nobody asks: uniform.

@@ -47,11 +47,11 @@ struct ManagedKit : Kit {
   }
   void put_stream(const std::string& name, uint32_t partitions) {
     streams.put(name, partitions);
-    table->streams_changed();
+    table->stream_changed(name);
   }
   void drop_stream(const std::string& name) {
     streams.streams.erase(name);
-    table->streams_changed();
+    table->stream_changed(name);
     table->drop_stream(name);
   }
   // A kill: what was logged is all that is left.

@@ -25,7 +25,7 @@ bool ManagedMembers::is_subscribed(const std::string& stream) const {
   if (names_.contains(stream)) return true;
   return std::ranges::any_of(patterns_, [&](const auto& entry) {
     const Pattern& pattern = entry.second;
-    return pattern.compiled && pattern.compiled->matches(stream);
+    return pattern.matched && pattern.matched->pattern.matches(stream);
   });
 }
 
@@ -79,6 +79,10 @@ void ManagedMembers::on_time(MonoTime now, WallTime wall) {
     wake_by(deadlines.session);
     if (deadlines.revoke) wake_by(*deadlines.revoke);
   }
+}
+
+void ManagedMembers::session_timeout_changed(MonoTime now) {
+  for (const auto& [id, member] : managed().members) set_deadlines(id, now);
 }
 
 void ManagedMembers::wake_by(MonoTime time) {

@@ -5,6 +5,7 @@
 #include "base/ids.h"
 #include "broker/groups/requests.h"
 #include "broker/ids.h"
+#include "io/loop.h"
 
 namespace polylog::broker {
 
@@ -15,6 +16,8 @@ class GroupOutput {
   virtual base::Lsn log(base::View mutation) = 0;
   // The reply leaves once `after` is committed; Lsn{0}: at once.
   virtual void reply(ReplyTo to, GroupReply reply, base::Lsn after) = 0;
+  // `job` runs off the core, then `done` on it, in a later turn; never if the cell has failed or is gone by then.
+  virtual void compute(io::Task job, io::Task done) = 0;
 };
 
 }  // namespace polylog::broker

@@ -8,6 +8,7 @@ namespace polylog::kafka {
 enum class ConfigResource : int8_t {
   kTopic = 2,
   kBroker = 4,  // by node id; an empty name: all brokers
+  kGroup = 32,
 };
 
 enum class ConfigSource : int8_t {
@@ -16,6 +17,7 @@ enum class ConfigSource : int8_t {
   kAllBrokers = 3,  // likewise
   kStaticBroker = 4,
   kDefault = 5,
+  kGroup = 8,
 };
 
 }  // namespace polylog::kafka

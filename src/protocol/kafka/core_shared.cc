@@ -9,7 +9,8 @@ CoreShared::CoreShared(broker::Broker& broker, const Config& base)
       base_(base),
       fetch_sessions_(broker.loop().core(), broker.loop().wall_now(),
                       broker.metrics().gauge("polylog_kafka_fetch_sessions", "Sessions of incremental fetches"),
-                      base.fetch_sessions_max) {}
+                      base.fetch_sessions_max),
+      unpacker_(broker) {}
 
 const Config& CoreShared::config() {
   const broker::Settings& settings = broker_.catalog().settings();

@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "protocol/kafka/config.h"
 #include "protocol/kafka/fetch_sessions.h"
+#include "protocol/kafka/unpacker.h"
 
 namespace polylog::kafka {
 
@@ -20,11 +21,13 @@ class CoreShared {
   const Config& config();
   const Config& config_at_start() const { return base_; }
   FetchSessions& fetch_sessions() { return fetch_sessions_; }
+  Unpacker& unpacker() { return unpacker_; }
 
  private:
   broker::Broker& broker_;
   const Config& base_;
   FetchSessions fetch_sessions_;
+  Unpacker unpacker_;
   Config config_;
   uint64_t settings_version_ = 0;  // that config_ has; 0: none, and base_ is all there is
 };

@@ -1,5 +1,6 @@
-// AlterConfigs and IncrementalAlterConfigs. Topics' configs are attributes in the catalog, the broker's are its settings: a
+// AlterConfigs and IncrementalAlterConfigs. Topics' configs are attributes in the catalog, those of the broker and of groups its settings: a
 // change is computed from what is at hand and refused by the catalog if that changed meanwhile; then it is computed again.
+#include <expected>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 #include "protocol/kafka/errors.h"
 #include "protocol/kafka/gen/alter_configs.h"
 #include "protocol/kafka/gen/incremental_alter_configs.h"
+#include "protocol/kafka/group_config.h"
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topics.h"
@@ -78,8 +80,9 @@ class AlterCall final : public PendingCall {
     switch (static_cast<ConfigResource>(resources_[index].type)) {
       case ConfigResource::kTopic: return alter_topic(index);
       case ConfigResource::kBroker: return alter_broker(index);
+      case ConfigResource::kGroup: return alter_group(index);
     }
-    refuse(index, {ErrorCode::kInvalidRequest, "topics (2) and brokers (4) have configs"});
+    refuse(index, {ErrorCode::kInvalidRequest, "topics (2), brokers (4) and groups (32) have configs"});
   }
 
   void alter_topic(size_t index) {
@@ -101,7 +104,18 @@ class AlterCall final : public PendingCall {
     }
     const BrokerScope scope = resource.name.empty() ? BrokerScope::kAllBrokers : BrokerScope::kThisBroker;
     const broker::Settings& settings = call_.broker().catalog().settings();
-    auto values = settings_after(settings, scope, resource.changes, call_.session().shared().config_at_start());
+    change_settings(index, settings,
+                    settings_after(settings, scope, resource.changes, call_.session().shared().config_at_start()));
+  }
+
+  void alter_group(size_t index) {
+    const Resource& resource = resources_[index];
+    const broker::Settings& settings = call_.broker().catalog().settings();
+    change_settings(index, settings, group_settings_after(settings, resource.name, resource.changes, call_.config()));
+  }
+
+  void change_settings(size_t index, const broker::Settings& settings,
+                       std::expected<Attributes, ConfigRefusal> values) {
     if (!values) return refuse(index, std::move(values.error()));
     if (validate_only_ || *values == settings.values) return;
     change_catalog(index, broker::SetSettings{.expected_version = settings.version, .values = std::move(*values)});

@@ -1,4 +1,4 @@
-// DescribeConfigs and ListConfigResources, from the tables of topic_config.h and broker_config.h. Everything is listed, what acts and what is
+// DescribeConfigs and ListConfigResources, from the tables of topic_config.h, broker_config.h and group_config.h. Everything is listed, what acts and what is
 // only kept: clients miss what is not there.
 #include <algorithm>
 #include <set>
@@ -12,6 +12,7 @@
 #include "protocol/kafka/config_resource.h"
 #include "protocol/kafka/gen/describe_configs.h"
 #include "protocol/kafka/gen/list_config_resources.h"
+#include "protocol/kafka/group_config.h"
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
@@ -108,21 +109,41 @@ void describe_broker(const Call& call, const Asked& asked, const Detail& detail,
   }
 }
 
+// Whether or not there is such a group: what it would have.
+void describe_group(const Call& call, const Asked& asked, const Detail& detail, Result& result) {
+  if (asked.resource_name.empty()) return refuse(result, ErrorCode::kInvalidRequest, "the group has no name");
+  for (const GroupConfigRow& row : group_configs()) {
+    if (!is_wanted(asked, row.name)) continue;
+    const BrokerConfigRow& otherwise = *find_broker_config(row.broker_config);
+    auto synonyms = synonyms_of(otherwise, call.config(), call.session().shared().config_at_start());
+    const auto own = own_value(row, call.broker().catalog().settings(), asked.resource_name);
+    if (own) synonyms.insert(synonyms.begin(), {row.name, *own, ConfigSource::kGroup});
+    ConfigReply& reply = result.configs.emplace_back(config_reply(row.name, otherwise.type, synonyms, detail));
+    reply.value = own ? *own : value_of(otherwise, call.config());
+    if (detail.documentation) reply.documentation = std::string(row.documentation);
+  }
+}
+
 // Version 0 knew the configs of client metrics alone, of which there are none.
 std::vector<int8_t> types_asked(const ListConfigResourcesRequest& request, int16_t version) {
   constexpr int8_t kClientMetrics = 16;
   if (version == 0) return {kClientMetrics};
   if (!request.resource_types.empty()) return request.resource_types;
-  return {static_cast<int8_t>(ConfigResource::kTopic), static_cast<int8_t>(ConfigResource::kBroker)};
+  return {static_cast<int8_t>(ConfigResource::kTopic), static_cast<int8_t>(ConfigResource::kBroker),
+          static_cast<int8_t>(ConfigResource::kGroup)};
 }
 
 // False: nothing of that type can have configs.
 bool list_resources(const Call& call, int8_t type, ListConfigResourcesResponse& response) {
-  constexpr int8_t kTypesOfOthers[] = {8, 16, 32};  // loggers, client metrics and groups: known, and none has configs
+  constexpr int8_t kTypesOfOthers[] = {8, 16};  // loggers and client metrics: known, and none has configs
   if (type == static_cast<int8_t>(ConfigResource::kTopic)) {
     for (const Topic& topic : all_topics(call.broker())) response.config_resources.push_back({topic->name, type});
   } else if (type == static_cast<int8_t>(ConfigResource::kBroker)) {
     response.config_resources.push_back({std::to_string(call.config().node_id), type});
+  } else if (type == static_cast<int8_t>(ConfigResource::kGroup)) {
+    for (std::string& group : groups_with_configs(call.broker().catalog().settings())) {
+      response.config_resources.push_back({std::move(group), type});
+    }
   } else {
     return std::ranges::find(kTypesOfOthers, type) != std::end(kTypesOfOthers);
   }
@@ -159,8 +180,10 @@ void handle_describe_configs(Call call, base::View body) {
       describe_topic(call, asked, detail, result);
     } else if (asked.resource_type == static_cast<int8_t>(ConfigResource::kBroker)) {
       describe_broker(call, asked, detail, result);
+    } else if (asked.resource_type == static_cast<int8_t>(ConfigResource::kGroup)) {
+      describe_group(call, asked, detail, result);
     } else {
-      refuse(result, ErrorCode::kInvalidRequest, "topics (2) and brokers (4) have configs");
+      refuse(result, ErrorCode::kInvalidRequest, "topics (2), brokers (4) and groups (32) have configs");
     }
   }
   call.reply(response);

@@ -1,6 +1,13 @@
 // Produce and InitProducerId. A batch is checked to the reference's depth, then goes to its cell as it came, unless the topic
-// asks for another codec: bytes are borrowed from the frame, one AppendRequest a partition. All answers are of what is committed, so acks=1 and acks=all are
-// the same; acks=0 gets no reply, and a closed connection on any error.
+// asks for another codec: bytes are borrowed from the frame, one AppendRequest a partition. All answers are of what is
+// committed, so acks=1 and acks=all are the same; acks=0 gets no reply, and a closed connection on any error.
+//
+// Batches are handled in their order. When the turn has had enough of them, or one must be unpacked off the core, the session
+// holds the frame and the rest comes later:
+//
+//   go_on(body) ─► batch ─► batch ─► kCheckedTurnBytesMax, or no room to unpack ─► next turn ─► go_on(body)
+//                             └────► unpacks to much ─► Unpacker's thread ─► in_hand_ ─► go_on(body)
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -12,16 +19,17 @@
 #include "protocol/kafka/handlers.h"
 #include "protocol/kafka/mapping.h"
 #include "protocol/kafka/record_batch.h"
-#include "protocol/kafka/repack.h"
 #include "protocol/kafka/session.h"
 #include "protocol/kafka/topic_config.h"
 #include "protocol/kafka/topics.h"
+#include "protocol/kafka/unpacker.h"
 
 namespace polylog::kafka {
 namespace {
 
 constexpr int16_t kAcksAll = -1, kAcksNone = 0, kAcksLeader = 1;
 constexpr int16_t kZstdSinceVersion = 7;
+constexpr size_t kBatchCostBytes = 256;  // what there is to do for an empty one takes as long as checking so many
 
 using PartitionReply = ProduceResponse::Partition;
 
@@ -43,19 +51,36 @@ std::optional<storage::WriterStamp> stamp_of(const BatchHeader& header) {
                               .last_sequence = header.last_sequence()};
 }
 
-class ProduceCall final : public PendingCall {
+class ProduceCall final : public PendingCall, public HeldCall {
  public:
   ProduceCall(const Call& call, int16_t acks) : call_(call), acks_(acks) {}
+  ~ProduceCall() override { drop_in_hand(); }
 
-  void run(const ProduceRequest& request);
+  void run(const ProduceRequest& request, base::View body);
+  void go_on(base::View body) override;
   void on_action(broker::Token token, broker::ActionBody&& body) override;
 
  private:
-  void make_response(const ProduceRequest& request);
-  void append(const Topic& topic, const TopicSettings& settings, const ProduceRequest::Partition& asked,
-              PartitionReply& reply);
-  void append_repacked(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings,
-                       base::View bytes, PartitionReply& reply);
+  struct Batch {
+    uint32_t topic, partition;      // in response_
+    size_t at = 0, size_bytes = 0;  // in the body, which may move from turn to turn
+  };
+  struct Appending {
+    uint64_t token;
+    PartitionReply* reply;
+  };
+
+  void take_down(const ProduceRequest& request, base::View body);
+  // False: it goes on in a later turn, with the same batch.
+  bool append(const Topic& topic, const TopicSettings& settings, base::View bytes, PartitionReply& reply);
+  std::optional<IncomingBatch> looked_into(const BatchHeader& header, base::View bytes, const IncomingRules& rules);
+  std::optional<IncomingBatch> look_into_here(const BatchHeader& header, base::View bytes, const IncomingRules& rules);
+  void send_off(const BatchHeader& header, base::View bytes, const IncomingRules& rules);
+  size_t unpacked_bytes_max() const;
+  void take_in_hand(IncomingBatch batch);
+  void drop_in_hand();
+  void wait_for_turn();
+  std::shared_ptr<ProduceCall> self() { return std::static_pointer_cast<ProduceCall>(shared_from_this()); }
   // `owned`: what `bytes` lie in, if not in the frame.
   void submit(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings, base::View bytes,
               base::Slice owned, PartitionReply& reply);
@@ -65,69 +90,144 @@ class ProduceCall final : public PendingCall {
 
   Call call_;
   ProduceResponse response_;
-  std::vector<PartitionReply*> appends_;  // by token, from first_token_ on
-  uint64_t first_token_ = 0;
+  std::vector<Batch> batches_;
+  size_t next_batch_ = 0;
+  std::optional<IncomingBatch> in_hand_;     // of the next batch
+  size_t in_hand_bytes_ = 0;                 // held as ingress
+  size_t unpacked_bytes_ = 0;                // of all batches so far
+  std::vector<Appending> appends_;           // by token
   base::MonoTime staged_at_, committed_at_;  // of the last of them
-  size_t answers_missing_ = 1;               // one is run() itself
+  size_t answers_missing_ = 1;               // one is go_on() itself
   int16_t acks_;
   bool failed_ = false;
 };
 
-void ProduceCall::run(const ProduceRequest& request) {
-  make_response(request);
-  for (size_t t = 0; t < request.topics.size(); ++t) {
+void ProduceCall::run(const ProduceRequest& request, base::View body) {
+  take_down(request, body);
+  go_on(body);
+}
+
+// The response is whole before anything is appended: answers point into it.
+void ProduceCall::take_down(const ProduceRequest& request, base::View body) {
+  response_.topics.resize(request.topics.size());
+  for (uint32_t t = 0; t < request.topics.size(); ++t) {
     const ProduceRequest::Topic& asked = request.topics[t];
-    const Topic topic = find_topic(call_.broker(), asked.name);
-    const TopicSettings settings = topic != nullptr ? settings_of(*topic, call_.config()) : TopicSettings{};
-    for (size_t p = 0; p < asked.partitions.size(); ++p) {
-      append(topic, settings, asked.partitions[p], response_.topics[t].partitions[p]);
+    response_.topics[t].name = asked.name;
+    response_.topics[t].partitions.resize(asked.partitions.size());
+    batches_.reserve(batches_.size() + asked.partitions.size());
+    for (uint32_t p = 0; p < asked.partitions.size(); ++p) {
+      response_.topics[t].partitions[p].partition_index = asked.partitions[p].partition_index;
+      const base::View records = asked.partitions[p].records.value_or(base::View{});
+      const size_t at = records.empty() ? 0 : static_cast<size_t>(records.data() - body.data());
+      batches_.push_back({.topic = t, .partition = p, .at = at, .size_bytes = records.size()});
     }
+  }
+}
+
+void ProduceCall::go_on(base::View body) {
+  Topic topic;
+  TopicSettings settings;
+  const ProduceResponse::Topic* topic_of = nullptr;  // whose those are
+  size_t checked_bytes = 0;
+  for (; next_batch_ < batches_.size(); ++next_batch_) {
+    const Batch& batch = batches_[next_batch_];
+    const size_t cost_bytes = batch.size_bytes + kBatchCostBytes;
+    checked_bytes += cost_bytes;
+    if (checked_bytes > limits::kCheckedTurnBytesMax && checked_bytes > cost_bytes) return wait_for_turn();
+    ProduceResponse::Topic& answer = response_.topics[batch.topic];
+    if (std::exchange(topic_of, &answer) != &answer) {
+      topic = find_topic(call_.broker(), answer.name);
+      settings = topic != nullptr ? settings_of(*topic, call_.config()) : TopicSettings{};
+    }
+    const base::View bytes = body.subspan(batch.at, batch.size_bytes);
+    if (!append(topic, settings, bytes, answer.partitions[batch.partition])) return;
+    drop_in_hand();  // whatever became of it: the topic may have changed meanwhile
   }
   if (--answers_missing_ == 0) finish();
 }
 
-// Whole before anything is appended: answers point into it.
-void ProduceCall::make_response(const ProduceRequest& request) {
-  response_.topics.resize(request.topics.size());
-  for (size_t t = 0; t < request.topics.size(); ++t) {
-    const ProduceRequest::Topic& asked = request.topics[t];
-    response_.topics[t].name = asked.name;
-    response_.topics[t].partitions.resize(asked.partitions.size());
-    for (size_t p = 0; p < asked.partitions.size(); ++p) {
-      response_.topics[t].partitions[p].partition_index = asked.partitions[p].partition_index;
-    }
-  }
-}
-
-void ProduceCall::append(const Topic& topic, const TopicSettings& settings, const ProduceRequest::Partition& asked,
-                         PartitionReply& reply) {
-  const auto at = find_partition(call_.broker(), topic, asked.partition_index);
-  if (!at) return refuse(reply, at.error());
-  const base::View bytes = asked.records.value_or(base::View{});
+bool ProduceCall::append(const Topic& topic, const TopicSettings& settings, base::View bytes, PartitionReply& reply) {
+  const auto at = find_partition(call_.broker(), topic, reply.partition_index);
+  if (!at) return refuse(reply, at.error()), true;
   const int64_t now_ms = call_.broker().loop().wall_now().ms;
-  BatchRules rules = settings.rules(now_ms, call_.version() >= kZstdSinceVersion);
-  if (settings.compression)
-    rules.depth = Depth::kFull;  // what is packed anew goes out under a checksum of this broker's
-  const auto header = validate_batch(bytes, rules);
-  if (!header) return refuse(reply, header.error());
-  if (settings.compression && header->codec() != static_cast<uint8_t>(*settings.compression)) {
-    return append_repacked(*at, *header, settings, bytes, reply);
+  IncomingRules rules{.batch = settings.rules(now_ms, call_.version() >= kZstdSinceVersion),
+                      .compression = settings.compression};
+  // What is packed anew goes out under a checksum of this broker's.
+  if (settings.compression) rules.batch.depth = Depth::kFull;
+  const auto header = validate_envelope(bytes, rules.batch);
+  if (!header) return refuse(reply, header.error()), true;
+  base::Slice packed_anew;
+  if (must_walk(*header, rules.batch)) {
+    std::optional<IncomingBatch> seen = looked_into(*header, bytes, rules);
+    if (!seen) return false;
+    if (!seen->packed_anew) return refuse(reply, seen->packed_anew.error()), true;
+    packed_anew = std::move(*seen->packed_anew);
   }
-  submit(*at, *header, settings, bytes, {}, reply);
+  const base::View stored = packed_anew.empty() ? bytes : packed_anew.view();
+  submit(*at, *header, settings, stored, std::move(packed_anew), reply);
+  return true;
 }
 
-void ProduceCall::append_repacked(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings,
-                                  base::View bytes, PartitionReply& reply) {
-  auto repacked = repack_batch(header, bytes, *settings.compression);
-  if (!repacked && repacked.error() == ErrorCode::kMessageTooLarge) {
-    return refuse(reply, ErrorCode::kMessageTooLarge, "the records unpack to more than the limit");
+// Nothing: later.
+std::optional<IncomingBatch> ProduceCall::looked_into(const BatchHeader& header, base::View bytes,
+                                                      const IncomingRules& rules) {
+  if (in_hand_) return std::exchange(in_hand_, std::nullopt);
+  const bool stays = !header.is_compressed() && !rules.packs_anew(header);
+  if (stays) return look_into(header, bytes, rules, 0);  // a look at bytes that are there
+  if (bytes.size() <= limits::kUnpackedInlineBytesMax) {
+    if (!call_.session().shared().unpacker().has_room()) return wait_for_turn(), std::nullopt;
+    if (auto seen = look_into_here(header, bytes, rules)) return seen;
   }
-  if (!repacked) return refuse(reply, ErrorCode::kInvalidRecord, "the records cannot be unpacked");
-  if (repacked->size() > settings.batch_bytes_max) {
-    return refuse(reply, ErrorCode::kMessageTooLarge, "packed as the topic asks, the batch is too large");
-  }
-  const base::View view = repacked->view();
-  submit(at, header, settings, view, std::move(*repacked), reply);
+  send_off(header, bytes, rules);
+  return std::nullopt;
+}
+
+// Nothing: it is too much for this core.
+std::optional<IncomingBatch> ProduceCall::look_into_here(const BatchHeader& header, base::View bytes,
+                                                         const IncomingRules& rules) {
+  const size_t bytes_max = std::min(limits::kUnpackedInlineBytesMax, unpacked_bytes_max());
+  IncomingBatch seen = look_into(header, bytes, rules, bytes_max);
+  call_.session().shared().unpacker().note(std::max(seen.unpacked_bytes, bytes.size()));
+  if (seen.unpacks_to_too_much && bytes_max < unpacked_bytes_max()) return std::nullopt;
+  unpacked_bytes_ += seen.unpacked_bytes;
+  return seen;
+}
+
+void ProduceCall::send_off(const BatchHeader& header, base::View bytes, const IncomingRules& rules) {
+  const std::shared_ptr<ProduceCall> kept = self();
+  call_.session().hold(kept);
+  call_.session().shared().unpacker().submit({.header = header,
+                                              .batch = base::Slice::copy_of(bytes),
+                                              .rules = rules,
+                                              .unpacked_bytes_max = unpacked_bytes_max()},
+                                             kept, [this](IncomingBatch seen) {
+                                               take_in_hand(std::move(seen));
+                                               call_.session().may_go_on();
+                                             });
+}
+
+size_t ProduceCall::unpacked_bytes_max() const {
+  return std::min(limits::kDecompressedBytesMax, limits::kUnpackedRequestBytesMax - unpacked_bytes_);
+}
+
+void ProduceCall::take_in_hand(IncomingBatch batch) {
+  unpacked_bytes_ += batch.unpacked_bytes;
+  in_hand_bytes_ = batch.packed_anew ? batch.packed_anew->size() : 0;
+  in_hand_ = std::move(batch);
+  call_.broker().hold_ingress(in_hand_bytes_);
+}
+
+void ProduceCall::drop_in_hand() {
+  in_hand_.reset();
+  if (in_hand_bytes_ > 0) call_.broker().release_ingress(std::exchange(in_hand_bytes_, 0));
+}
+
+void ProduceCall::wait_for_turn() {
+  const std::shared_ptr<ProduceCall> kept = self();
+  call_.session().hold(kept);
+  call_.broker().loop().at_turn_end([waiting = std::weak_ptr(kept)] {
+    if (const auto call = waiting.lock()) call->call_.session().may_go_on();
+  });
 }
 
 void ProduceCall::submit(const PartitionAt& at, const BatchHeader& header, const TopicSettings& settings,
@@ -148,15 +248,14 @@ void ProduceCall::submit(const PartitionAt& at, const BatchHeader& header, const
   }
   call_.session().metrics().messages_received.add(request.count);
   const broker::ReplyTo reply_to = call_.expect(shared_from_this());
-  if (appends_.empty()) first_token_ = reply_to.token.value;
-  appends_.push_back(&reply);
+  appends_.push_back({reply_to.token.value, &reply});
   ++answers_missing_;
   call_.broker().submit(at.cell, reply_to, std::move(request));
 }
 
 void ProduceCall::on_action(broker::Token token, broker::ActionBody&& body) {
   const auto& done = std::get<broker::AppendDone>(body);
-  PartitionReply& reply = *appends_[token.value - first_token_];
+  PartitionReply& reply = *std::ranges::lower_bound(appends_, token.value, {}, &Appending::token)->reply;
   if (done.base_offset) {
     reply.base_offset = done.base_offset->value;
     reply.log_start_offset = done.log_start.value;
@@ -235,7 +334,7 @@ void handle_produce(Call call, base::View body) {
   if (!call.parse(body, request)) return;
   const ErrorCode error = request_error(request);
   if (error != ErrorCode::kNone) return reply_to_all(call, request, error);
-  std::make_shared<ProduceCall>(call, request.acks)->run(request);
+  std::make_shared<ProduceCall>(call, request.acks)->run(request, body);
 }
 
 // Every request gets an id never used before, at epoch 0. That serves an epoch bump as well: the producer only asks for

@@ -103,16 +103,24 @@ Fault fault_of(const RecordView& record, int32_t index, const BatchRules& rules)
   return {};
 }
 
-Verdict check_records(const BatchHeader& header, base::View batch, const BatchRules& rules) {
-  std::vector<uint8_t> scratch;
-  const auto records = unpack_records(header, batch, scratch);
-  if (!records && records.error() == ErrorCode::kMessageTooLarge) {
-    return refuse(ErrorCode::kMessageTooLarge, "the records unpack to more than the limit");
-  }
+// The records may be sound, but what is found by this time would not be among them.
+Verdict check_max_timestamp(const BatchHeader& header, const BatchRules& rules) {
+  if (rules.log_append_time || accepts_timestamp(rules, header.max_timestamp_ms)) return {};
+  return refuse(ErrorCode::kInvalidTimestamp, "the max timestamp is outside the accepted range");
+}
+
+}  // namespace
+
+BatchError cannot_unpack(ErrorCode code) {
+  if (code == ErrorCode::kMessageTooLarge) return {code, "the records unpack to more than the limit"};
   // The checksum was right, so these are the bytes that were sent: not kCorruptMessage, which clients would retry.
-  if (!records) return refuse(ErrorCode::kInvalidRecord, "the records cannot be unpacked");
+  return {ErrorCode::kInvalidRecord, "the records cannot be unpacked"};
+}
+
+std::expected<void, BatchError> validate_records(const BatchHeader& header, base::View records,
+                                                 const BatchRules& rules) {
   BatchError first{ErrorCode::kNone, {}};  // and all records with the same fault
-  RecordWalker walker(header, *records);
+  RecordWalker walker(header, records);
   for (RecordView record; walker.next(record);) {
     const int32_t index = walker.index() - 1;
     const Fault fault = fault_of(record, index, rules);
@@ -122,7 +130,7 @@ Verdict check_records(const BatchHeader& header, base::View batch, const BatchRu
   }
   if (!walker.is_complete()) return refuse(ErrorCode::kInvalidRecord, "the records do not match the batch header");
   if (first.code != ErrorCode::kNone) return std::unexpected(std::move(first));
-  return {};
+  return check_max_timestamp(header, rules);
 }
 
 // What the header says of a compressed batch is enough, unless a record that it says nothing of may be refused.
@@ -134,8 +142,6 @@ bool must_walk(const BatchHeader& header, const BatchRules& rules) {
   return rules.timestamp_ms_min != std::numeric_limits<int64_t>::min() ||
          !accepts_timestamp(rules, header.max_timestamp_ms);
 }
-
-}  // namespace
 
 int32_t BatchHeader::last_sequence() const {
   if (base_sequence < 0) return -1;
@@ -166,7 +172,7 @@ std::expected<BatchHeader, ErrorCode> read_batch_header(base::View bytes) {
   return header;
 }
 
-std::expected<BatchHeader, BatchError> validate_batch(base::View bytes, const BatchRules& rules) {
+std::expected<BatchHeader, BatchError> validate_envelope(base::View bytes, const BatchRules& rules) {
   if (bytes.empty()) return refuse(ErrorCode::kInvalidRecord, "no record batch");
   // An older message set is shorter than a batch header, but has its magic byte at the same place.
   if (bytes.size() > kMagicAt && bytes[kMagicAt] != kMagic) return refuse(ErrorCode::kInvalidRecord, "magic is not 2");
@@ -176,14 +182,21 @@ std::expected<BatchHeader, BatchError> validate_batch(base::View bytes, const Ba
   if (bytes.size() > rules.batch_bytes_max) return refuse(ErrorCode::kMessageTooLarge, "the batch is too large");
   if (crc_of(bytes) != header->crc) return refuse(ErrorCode::kCorruptMessage, "the checksum does not match");
   if (Verdict verdict = check_header(*header, rules); !verdict) return std::unexpected(verdict.error());
-  if (must_walk(*header, rules)) {
-    if (Verdict verdict = check_records(*header, bytes, rules); !verdict) return std::unexpected(verdict.error());
-  }
-  // The records are sound, but what is found by this time would not be among them.
-  if (!rules.log_append_time && !accepts_timestamp(rules, header->max_timestamp_ms)) {
-    return refuse(ErrorCode::kInvalidTimestamp, "the max timestamp is outside the accepted range");
-  }
   return *header;
+}
+
+std::expected<BatchHeader, BatchError> validate_batch(base::View bytes, const BatchRules& rules) {
+  auto header = validate_envelope(bytes, rules);
+  if (!header) return header;
+  if (!must_walk(*header, rules)) {
+    if (Verdict verdict = check_max_timestamp(*header, rules); !verdict) return std::unexpected(verdict.error());
+    return header;
+  }
+  std::vector<uint8_t> scratch;
+  const auto records = unpack_records(*header, bytes, scratch);
+  if (!records) return std::unexpected(cannot_unpack(records.error()));
+  if (Verdict verdict = validate_records(*header, *records, rules); !verdict) return std::unexpected(verdict.error());
+  return header;
 }
 
 std::optional<base::View> packed_records(const BatchHeader& header, base::View batch) {
@@ -192,14 +205,14 @@ std::optional<base::View> packed_records(const BatchHeader& header, base::View b
 }
 
 std::expected<base::View, ErrorCode> unpack_records(const BatchHeader& header, base::View batch,
-                                                    std::vector<uint8_t>& scratch) {
+                                                    std::vector<uint8_t>& scratch, size_t bytes_max) {
   const auto packed = packed_records(header, batch);
   if (!packed) return std::unexpected(ErrorCode::kCorruptMessage);
   if (!header.is_compressed()) return *packed;
   if (header.codec() > static_cast<uint8_t>(Compression::kZstd)) {
     return std::unexpected(ErrorCode::kUnsupportedCompressionType);
   }
-  switch (unpack(static_cast<Compression>(header.codec()), *packed, scratch)) {
+  switch (unpack(static_cast<Compression>(header.codec()), *packed, scratch, bytes_max)) {
     case UnpackStatus::kOk: return scratch;
     case UnpackStatus::kCorrupt: return std::unexpected(ErrorCode::kCorruptMessage);
     case UnpackStatus::kTooLarge: return std::unexpected(ErrorCode::kMessageTooLarge);

@@ -113,6 +113,14 @@ struct BatchError {
 // `bytes` is the records field of one partition: exactly one batch.
 std::expected<BatchHeader, BatchError> validate_batch(base::View bytes, const BatchRules& rules);
 
+// The same in steps, for who unpacks by himself: all but the records; whether they must be looked at; and they, unpacked.
+std::expected<BatchHeader, BatchError> validate_envelope(base::View bytes, const BatchRules& rules);
+bool must_walk(const BatchHeader& header, const BatchRules& rules);
+std::expected<void, BatchError> validate_records(const BatchHeader& header, base::View records,
+                                                 const BatchRules& rules);
+// What to tell a producer of whose batch unpack_records() said `code`.
+BatchError cannot_unpack(ErrorCode code);
+
 // --- reading records
 
 struct RecordView {
@@ -129,10 +137,11 @@ struct RecordView {
 std::optional<base::View> packed_records(const BatchHeader& header, base::View batch);
 
 // The batch's records, unpacked into `scratch` if they are compressed; the view lies in one or the other.
-// kUnsupportedCompressionType: an unknown codec; kCorruptMessage: damage; kMessageTooLarge: more than
-// limits::kDecompressedBytesMax.
+// kUnsupportedCompressionType: an unknown codec; kCorruptMessage: damage; kMessageTooLarge: more than `bytes_max`, of which
+// `scratch` then holds the first.
 std::expected<base::View, ErrorCode> unpack_records(const BatchHeader& header, base::View batch,
-                                                    std::vector<uint8_t>& scratch);
+                                                    std::vector<uint8_t>& scratch,
+                                                    size_t bytes_max = limits::kDecompressedBytesMax);
 
 // Steps through unpacked records. Views borrow `records`.
 class RecordWalker {

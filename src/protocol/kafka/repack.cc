@@ -97,13 +97,9 @@ std::vector<uint8_t> pack(Compression compression, base::View plain) {
   return {};
 }
 
-std::expected<base::Slice, ErrorCode> repack_batch(const BatchHeader& header, base::View batch,
-                                                   Compression compression) {
-  std::vector<uint8_t> scratch;
-  const auto plain = unpack_records(header, batch, scratch);
-  if (!plain) return std::unexpected(plain.error());
-  if (compression == Compression::kNone) return with_records(batch, compression, *plain);
-  return with_records(batch, compression, pack(compression, *plain));
+base::Slice repack_batch(base::View batch, base::View records, Compression compression) {
+  if (compression == Compression::kNone) return with_records(batch, compression, records);
+  return with_records(batch, compression, pack(compression, records));
 }
 
 }  // namespace polylog::kafka

@@ -58,6 +58,7 @@ void Session::on_closed(std::string_view why) {
   if (id_.number != 0) broker().remove_session(std::exchange(id_, {}));
   // Calls may hold timers and records; a call that is running now is kept by on_action().
   auto dropped = std::exchange(expected_, {});
+  held_.reset();
   slots_.clear();
 }
 
@@ -80,8 +81,8 @@ io::Handler::Taken Session::on_bytes(base::View bytes) {
       break;
     }
     if (!may_take(frame.payload)) break;
-    consumed += frame.size_bytes;
-    on_frame(frame.payload);
+    held_ == nullptr ? on_frame(frame.payload) : go_on(frame.payload);
+    if (held_ == nullptr) consumed += frame.size_bytes;
     update_reading();
   }
   return {is_open() ? consumed : bytes.size(), 0};
@@ -104,6 +105,25 @@ void Session::on_frame(base::View payload) {
   const Command* command = find_command(header.api_key);
   if (command == nullptr) return refuse(HeaderStatus::kUnknownApi, header);
   command->handle(Call(*this, header, open_slot(command->key)), in.rest());
+}
+
+void Session::go_on(base::View payload) {
+  base::Reader in(payload);
+  RequestHeader header;
+  CHECK(read_request_header(in, header) == HeaderStatus::kOk, "a frame that is held was read before");
+  std::exchange(held_, nullptr)->go_on(in.rest());
+}
+
+void Session::hold(std::shared_ptr<HeldCall> call) {
+  CHECK(held_ == nullptr, "one frame is held at a time");
+  if (!is_open()) return;
+  held_ = std::move(call);
+  held_waits_ = true;
+}
+
+void Session::may_go_on() {
+  held_waits_ = false;
+  update_reading();
 }
 
 // Clients detect what a broker can do by this close; only ApiVersions is told which versions there are.
@@ -234,6 +254,7 @@ void Session::on_action(broker::Action action) {
 // ---- back-pressure
 
 bool Session::must_pause() const {
+  if (held_ != nullptr) return held_waits_;  // what was begun comes to its end, and gives back what it holds
   return open_slots() >= limits::kRequestsOpenMax || open_fetches_ >= limits::kFetchesOpenMax ||
          held_reply_bytes_ > limits::kHeldReplyBytesMax || (producing_ && shared_->broker().under_pressure());
 }

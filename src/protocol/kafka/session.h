@@ -5,6 +5,9 @@
 //                                            └─► broker.submit(cell, call.expect(..), ..)   and later
 //   on_action ─► the PendingCall that expects the token ─► Call::reply()
 //
+// A handler that has more to do than fits a turn holds its frame: hold(). It stays in the connection's input with all behind
+// it, and is shown to the HeldCall in a later turn.
+//
 // A reply that is not the oldest waits in its slot; so a Fetch that waits for records holds back the replies behind it, but
 // not the requests. Reading pauses while too many requests are open, or while a client that produces must be held back.
 // Malformed input closes the connection. Everything belongs to the connection's core. Not for: logins.
@@ -67,6 +70,12 @@ struct Reply {
 struct PendingCall : std::enable_shared_from_this<PendingCall> {
   virtual ~PendingCall() = default;
   virtual void on_action(broker::Token token, broker::ActionBody&& body) = 0;
+};
+
+// What goes on with a request in a later turn. Lives as long as the session holds its frame.
+struct HeldCall {
+  virtual ~HeldCall() = default;
+  virtual void go_on(base::View body) = 0;  // the body that its handler saw, maybe elsewhere in memory
 };
 
 // One request on its way to its reply: a small handle that a PendingCall keeps a copy of. Every Call is answered exactly
@@ -162,6 +171,11 @@ class Session final : public io::Handler, public broker::Session {
   broker::ReplyTo expect(std::shared_ptr<PendingCall> pending, Answers answers = Answers::kOne);
   void forget(broker::Token token) { expected_.erase(token.value); }
 
+  // While the handler or go_on() runs: this request goes on when may_go_on() was called, which is not before this turn's
+  // end. Until then nothing is read.
+  void hold(std::shared_ptr<HeldCall> call);
+  void may_go_on();
+
   void fill(uint64_t slot, Reply reply);
   base::Duration age(uint64_t slot) const;
   void close(std::string_view why);
@@ -184,6 +198,7 @@ class Session final : public io::Handler, public broker::Session {
 
   bool may_take(base::View payload);
   void on_frame(base::View payload);
+  void go_on(base::View payload);
   void refuse(HeaderStatus status, const RequestHeader& header);
   uint64_t open_slot(ApiKey key);
   void note_answered(const Slot& slot);
@@ -206,8 +221,10 @@ class Session final : public io::Handler, public broker::Session {
   size_t first_ = 0;
   uint64_t first_slot_ = 0;  // the name of slots_[first_]
   size_t held_reply_bytes_ = 0;
+  std::shared_ptr<HeldCall> held_;             // of the frame that is first in the input
   std::unique_ptr<EgressWatch> egress_watch_;  // of a connection that has had large replies
   uint16_t open_fetches_ = 0;
+  bool held_waits_ = false;
   bool producing_ = false;  // has sent a Produce: from then on held back under pressure
   bool fetches_wait_ = false;
   bool paused_ = false;

@@ -143,7 +143,10 @@ class TestClient {
   template <typename Response>
   std::optional<Response> receive(base::Duration patience = std::chrono::seconds(10)) {
     const base::MonoTime until = broker_.world.now() + patience;
-    while (!collect_frame() && broker_.world.now() < until) broker_.world.run_for(std::chrono::milliseconds(1));
+    while (!collect_frame() && broker_.world.now() < until) {
+      broker_.world.run_for(std::chrono::milliseconds(1));
+      if (bytes_waiting() > 0) feed();  // as a connection does when it is read again
+    }
     if (frame_.empty()) return std::nullopt;
     const Sent sent = sent_.front();
     sent_.pop_front();

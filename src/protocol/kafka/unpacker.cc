@@ -1,0 +1,29 @@
+#include "protocol/kafka/unpacker.h"
+
+#include <utility>
+
+namespace polylog::kafka {
+
+void Unpacker::note(size_t unpacked_bytes) {
+  if (unpacked_bytes == 0) return;
+  if (*turn_bytes_ == 0) broker_.loop().at_turn_end([bytes = turn_bytes_] { *bytes = 0; });
+  *turn_bytes_ += unpacked_bytes;
+}
+
+void Unpacker::submit(Order order, std::weak_ptr<void> wanted, std::function<void(IncomingBatch)> done) {
+  if (lane_ == nullptr) lane_ = broker_.loop().make_worker("unpack");
+  const size_t held_bytes = order.batch.size();
+  broker_.hold_ingress(held_bytes);
+  auto result = std::make_shared<IncomingBatch>();
+  lane_->submit(
+      [order = std::move(order), wanted, result] {
+        if (wanted.expired()) return;
+        *result = look_into(order.header, order.batch.view(), order.rules, order.unpacked_bytes_max);
+      },
+      [this, held_bytes, wanted, result, done = std::move(done)] {
+        broker_.release_ingress(held_bytes);
+        if (!wanted.expired()) done(std::move(*result));
+      });
+}
+
+}  // namespace polylog::kafka

@@ -1,0 +1,79 @@
+"""What small batches that unpack to much cost: a thread's time, and no turn of the core that serves everybody else."""
+import gzip
+import threading
+import time
+
+import pytest
+
+from harness import Broker
+from kafka_wire import GZIP, MESSAGE_TOO_LARGE, NONE, Wire, batch, batch_of, record
+from prometheus import samples
+
+BOMBS = 4
+UNPACKED_BYTES = 90_000_000
+UNPACKED_BYTES_MAX = 104_857_600
+TURN_SECONDS_MAX = 0.131072  # a bound of the histogram; unpacking one bomb takes several times as long
+
+
+def bomb(size):
+    """A batch of some 100 KB, of one record."""
+    return batch_of(gzip.compress(record(0, b"\0" * size), 6), 1, GZIP)
+
+
+def turns_longer_than(broker, seconds):
+    bounds = {float(dict(labels)["le"]): count for (name, labels), count in samples(broker.http("/metrics")[1]).items()
+              if name == "polylog_turn_duration_seconds_bucket"}
+    return bounds[float("inf")] - bounds[seconds]
+
+
+@pytest.fixture(scope="module")
+def large():
+    return bomb(UNPACKED_BYTES)
+
+
+class Pinger:
+    """Somebody else on the same core, who asks for little all the time."""
+
+    def __init__(self, broker):
+        self.slowest, self.count, self.stopped = 0.0, 0, threading.Event()
+        self.thread = threading.Thread(target=self.run, args=(broker,))
+
+    def run(self, broker):
+        with Wire(broker, 30) as wire:
+            while not self.stopped.is_set():
+                begin = time.monotonic()
+                assert wire.works()
+                self.slowest, self.count = max(self.slowest, time.monotonic() - begin), self.count + 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join(30)
+
+
+def test_batches_that_unpack_to_much_hold_no_turn_of_the_core(large):
+    with Broker("--cores", "1") as broker, Wire(broker, 60) as wire:
+        assert wire.create_topic("t", compression_type="zstd") == NONE
+        before = turns_longer_than(broker, TURN_SECONDS_MAX)
+        begin = time.monotonic()
+        with Pinger(broker) as other:
+            for _ in range(BOMBS):
+                wire.send_produce("t", large)
+            wire.send_produce("t", batch(b"behind them"))
+            answers = [wire.receive_produced() for _ in range(BOMBS + 1)]
+        took = time.monotonic() - begin
+        print(f"{BOMBS} x {UNPACKED_BYTES} bytes in {took:.2f} s; {other.count} pings, the slowest {other.slowest:.3f} s")
+        assert answers == [(NONE, offset) for offset in range(BOMBS + 1)]
+        assert took > BOMBS * TURN_SECONDS_MAX  # else nothing was shown
+        assert turns_longer_than(broker, TURN_SECONDS_MAX) == before
+        assert other.count > BOMBS
+
+
+def test_a_batch_that_unpacks_past_the_limit_is_refused_and_life_goes_on():
+    with Broker("--cores", "1") as broker, Wire(broker, 60) as wire:
+        assert wire.create_topic("t", compression_type="lz4") == NONE
+        assert wire.produce("t", bomb(UNPACKED_BYTES_MAX))[0] == MESSAGE_TOO_LARGE
+        assert wire.produce("t", batch(b"x")) == (NONE, 0)
