@@ -1,5 +1,5 @@
-"""Runs the stages of `./dev check`, `./dev test` and `.ci/run`, one after the other but where they wait most of the time, and
-adds up their test cases.
+"""Runs the stages of `./dev check`, `./dev test` and `.ci/run`, one after the other but for those that wait most of the
+time, and adds up their test cases.
 
 A stage is a command whose log goes to build/logs/NAME.log and whose counts are read from it. Every stage runs, whatever the
 ones before it found, except that a build that fails ends the stages that need it. The last line is
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build" / "logs"
 TAIL_LINES = 60
 WAITING = ("clients/test_compaction.py", "clients/test_kafkajs.py", "clients/test_kcat_groups.py",
-           "clients/test_pika_consumers.py", "history/test_soak.py")  # of tests/
+           "clients/test_pika_consumers.py", "clients/test_together.py", "history/test_soak.py")  # of tests/
 
 
 @dataclass
