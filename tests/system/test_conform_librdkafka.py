@@ -94,7 +94,9 @@ PASSED, FAILED, SKIPPED = (runner.Outcome(state, "because") for state in ("passe
     (SKIPPED, SKIPPED, None, False, "skip"),
 ])
 def test_a_test_fails_the_run_exactly_if_it_should_pass(outcome, kafka, excuse, expected, result):
-    assert suite.verdict(outcome, kafka, excuse, expected)[0] == result
+    got, why = suite.verdict(outcome, kafka, excuse, expected)
+    assert got == result
+    assert ("Apache Kafka does not pass it" in why) == bool(kafka == FAILED and got == "skip" and not excuse), why
 
 
 @pytest.fixture
