@@ -12,7 +12,6 @@ RSS_GROWTH = (0.05, 8)      # share of the earlier value, and MiB on top
 FDS_GROWTH = (0.05, 4)
 P99_GROWTH = (0.5, 3)       # clients share the machine: their latency is noisy
 DISK_GROWTH = (0.10, 4)
-COMPACTED_SHARE_MAX = 0.5   # of the records that were written to a compacted topic
 
 
 @dataclass
@@ -46,17 +45,6 @@ def below(samples, key, unit, limit, what):
     most = max(max(part) for part in second_half(samples, key))
     return Verdict(f"{key} bound", most <= limit,
                    f"at most {most:.3g} {unit} in the second half, {what} allows {limit:.3g}")
-
-
-def compacted(written, left, keys):
-    limit = max(2 * keys, written * COMPACTED_SHARE_MAX)
-    return Verdict("compaction", keys <= left <= limit,
-                   f"{left} of {written} records of {keys} keys are left, limit {limit:.0f}")
-
-
-def caught_up(name, sent, got):
-    """`got` may be more: after kill -9 some come again."""
-    return Verdict(f"{name} delivery", 0 < sent <= got, f"{sent} stored, {got} received")
 
 
 def verdicts(samples, disk_limit_mb, disk_what):

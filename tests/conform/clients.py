@@ -19,6 +19,10 @@ class Unavailable(Exception):
     """The client cannot be had here; says why."""
 
 
+class BuildFailed(Exception):
+    """The client or its suite is here, and does not build: a failed check. Says where it is told why."""
+
+
 @dataclass
 class Client:
     name: str
@@ -32,6 +36,13 @@ class Client:
 def need(program):
     if not shutil.which(program):
         raise Unavailable(f"{program} is not installed")
+
+
+def provide(*programs):
+    """Installs what is missing of them, each from the Debian package of its name."""
+    if missing := [program for program in programs if not shutil.which(program)]:
+        need("apt-get")
+        install_run(["apt-get", "-q", "-y", "install", "--no-install-recommends", *missing])
 
 
 def install_run(command, **options):
@@ -49,7 +60,9 @@ def install_run(command, **options):
 
 def compile_run(command, **options):
     """Compiles a suite: that it does not compile is a fault of the suite, not of the client."""
-    subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+    if done.returncode != 0:
+        raise BuildFailed(f"{command[0]}: {' '.join((done.stdout + done.stderr).split())}"[:WHY_CHARACTERS_MAX])
 
 
 # ---- Go: one module, one program a client; its go.mod holds the versions
@@ -94,7 +107,7 @@ def java(suite, sources, *artifacts):
         classes = home / "classes"
         shutil.rmtree(classes, ignore_errors=True)
         compile_run(["javac", "-nowarn", "-encoding", "UTF-8", "-d", classes, "-cp", home / "libs/*",
-                     *(HERE / "java" / f"{source}.java" for source in sources)], stderr=subprocess.DEVNULL)
+                     *(HERE / "java" / f"{source}.java" for source in sources)])
         return ["java", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dfile.encoding=UTF-8", "-cp",
                 f"{classes}:{home}/libs/*", suite]
     return install
@@ -181,11 +194,12 @@ CONFLUENT_TESTS = "CONFLUENT_KAFKA_PYTHON"
 
 
 def confluent_kafka_tests(name, suite, version):
-    """No archive of a registry has them: they are run from a checkout that the environment names."""
+    """No archive of a registry has them, and Debian serves no source package of it: they are run from a checkout that the
+    environment names."""
     def install(out):
         checkout = os.environ.get(CONFLUENT_TESTS)
         if not checkout or not (Path(checkout) / "tests/integration").is_dir():
-            raise Unavailable(f"its archives have no tests: name a checkout of its source in {CONFLUENT_TESTS}")
+            raise Unavailable(f"no package of it has its tests: name a checkout of its source in {CONFLUENT_TESTS}")
         python = virtual_environment(
             out / f"confluent-kafka-tests-{version}/venv", *PYTEST, "pytest-asyncio==1.3.0", "requests-mock==1.12.1",
             "respx==0.23.1", "async-timeout==5.0.1", f"confluent-kafka[avro,json,protobuf,rules,schemaregistry]=={version}")

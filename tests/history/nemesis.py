@@ -8,6 +8,10 @@
   freeze      SIGSTOP of a group's member for longer than its session, SIGCONT: it comes back as a ghost
   rebalance   a member leaves, a member joins
   mix         any of those that the round's disk allows, one after the other
+
+And what no broker can survive, so that the checker must find something (nobody plays it by chance):
+
+  unsynced    syncs that were real so far are stubbed out; then power is lost, with every byte they should have kept
 """
 import errno
 import os
@@ -63,6 +67,14 @@ def power(stage):
         stage.broker.start()
 
 
+def unsynced(stage):
+    with stage.fault("unsynced"):
+        stage.broker.cord.stub_out_syncs()
+        stage.wait(0.5, 1)
+        stage.broker.pull_the_plug(stage.dice.randrange(1 << 30), only_bytes=True)
+        stage.broker.start()
+
+
 def member(stage):
     name = stage.dice.choice(stage.consumers())
     with stage.fault("kill member", name):
@@ -89,8 +101,9 @@ def rebalance(stage):
 ALL = {f.__name__: f for f in (kill, pause, full, power, member, freeze, rebalance)}
 LONG = {"freeze"}            # one is enough for a round
 NEEDS_SMALL_DISK = {"full"}
-NEEDS_POWER_CORD = {"power"}
+NEEDS_POWER_CORD = {"power", "unsynced"}
 NAMES = [*ALL, "mix"]
+CONTROLS = {"unsynced": unsynced}
 
 
 def plan(name, dice, count=None):

@@ -1,8 +1,11 @@
 """Properties of consumer groups: committed offsets, what members read, who holds what."""
 from collections import defaultdict
 
-GRACE_NS = 3_000_000_000      # how long two members may both believe that they hold a partition, faults not counted
-RECOVERY_NS = 8_000_000_000   # after a fault: members that were told nothing meanwhile (a session timeout is 6 s)
+# The session timeout of a round, 6 s, less what may lie between a heartbeat and the commit that shows a member alive.
+SESSION_NS = 5_000_000_000
+# Until a member that can hear has heard that it lost a partition: a heartbeat every 0.3 s, a new connection after
+# 0.3 s, a poll every 0.1 s, on a machine where others work too.
+HEARING_NS = 3_000_000_000
 
 
 class Register:
@@ -104,15 +107,6 @@ def stuck_consumer(view):
             yield f"{op['what']} was not read to its end", [op]
 
 
-def excused(view, begin, end):
-    """How much of a time lies outside of faults and of the time that members take to hear of them."""
-    left, at = 0, begin
-    for fault in sorted(view.by_f["fault"], key=lambda op: op.begin):
-        left += max(0, min(fault.begin, end) - at)
-        at = max(at, (fault.end or fault.begin) + RECOVERY_NS)
-    return left + max(0, end - at)
-
-
 def double_assigned(view):
     """A partition has one member of a group: by what the broker says, by what members believe, by whose commits
     count."""
@@ -125,39 +119,77 @@ def double_assigned(view):
             if len(members) > 1:
                 yield f"partition {partition} is assigned to {members}", [op]
     for group in view.groups:
-        yield from two_believe(view, group)
-        yield from fenced_commits(view, group)
+        held = view.stays(group)
+        taken = takeovers(view, group, held)
+        yield from taken_from_the_living(view, group, held, taken)
+        yield from two_believe(view, group, held)
+        yield from fenced_commits(view, group, held, taken)
 
 
-def two_believe(view, group):
-    by_partition = defaultdict(list)
-    for stay in view.stays(group):
-        by_partition[stay.partition].append(stay)
-    last = max((op.end or op.begin for op in view.ops), default=0)
-    for partition, held in by_partition.items():
-        for i, first in enumerate(held):
-            for second in held[i + 1:]:
-                begin, end = second.assigned.begin, min(first.end, second.end, last)
-                if first.client != second.client and end > begin and excused(view, begin, end) > GRACE_NS:
-                    yield (f"{group} partition {partition}: {first.client} and {second.client} both held it for "
-                           f"{(end - begin) / 1e9:.1f} s", [first.assigned, second.assigned])
-
-
-def fenced_commits(view, group):
-    """Once the next holder of a partition has committed, a commit of the one before it is refused."""
-    held = view.stays(group)
+def takeovers(view, group, held):
+    """{partition: [(stay, its first commit that counted)]}: the commit shows that the broker meant the assignment. One
+    without may be old news, which a member hears that was stopped."""
     commits = [op for op in view.of("commit", group=group) if op.is_ok]
-    takeovers = defaultdict(list)  # partition -> [(stay, its first commit)]
+    found = defaultdict(list)
     for stay in held:
         own = [op for op in commits if op.client == stay.client and stay.assigned.begin < op.begin < stay.end
                and stay.partition in dict(op["offsets"])]
         if own:
-            takeovers[stay.partition].append((stay, min(own, key=lambda op: op.end)))
-    for op in commits:
-        for partition in dict(op["offsets"]):
+            found[stay.partition].append((stay, min(own, key=lambda op: op.end)))
+    return found
+
+
+def taken_from_the_living(view, group, held, taken):
+    """A member keeps its partition until it gives it back or its session ends: whatever else happens, nobody gets it
+    before."""
+    commits = [op for op in view.of("commit", group=group) if op.is_ok]
+    for before in held:
+        for stay, first in taken[before.partition]:
+            begin = stay.assigned.begin
+            if stay.client == before.client or not before.assigned.begin < begin < before.end:
+                continue
+            alive = max((op for op in commits if op.client == before.client and op.begin < begin), default=None,
+                        key=lambda op: op.begin)
+            if alive and begin - alive.begin < SESSION_NS:
+                yield (f"{group} partition {stay.partition}: {stay.client} got it {(begin - alive.begin) / 1e9:.1f} s "
+                       f"after a commit of {before.client}, which still held it",
+                       [before.assigned, alive, stay.assigned, first])
+
+
+def two_believe(view, group, held):
+    """A member that lost its partition hears of it: soon, or soon after a fault that kept it from hearing."""
+    last = max((op.end or op.begin for op in view.ops), default=0)
+    for i, first in enumerate(held):
+        for second in held[i + 1:]:
+            begin, end = second.assigned.begin, min(first.end, second.end, last)
+            if first.client == second.client or first.partition != second.partition or end <= begin:
+                continue
+            if hearing(view, first.client, begin, end) > HEARING_NS:
+                yield (f"{group} partition {first.partition}: {first.client} and {second.client} both held it for "
+                       f"{(end - begin) / 1e9:.1f} s", [first.assigned, second.assigned])
+
+
+def hearing(view, client, begin, end):
+    """The longest time between faults of the broker or the client, less that of the client's commits: it hears nothing
+    while it waits for their answers."""
+    longest, at = 0, begin
+    for fault in [*view.by_f["fault"], None]:
+        if fault is None or fault["target"] in ("broker", client):
+            until = min(fault.begin, end) if fault else end
+            waited = sum(max(0, min(op.end or until, until) - max(op.begin, at))
+                         for op in view.of("commit") if op.client == client)
+            longest = max(longest, until - at - waited)
+            at = max(at, (fault.end or end) if fault else end)
+    return longest
+
+
+def fenced_commits(view, group, held, taken):
+    """Once the next holder of a partition has committed, a commit of the one before it is refused."""
+    for op in view.of("commit", group=group):
+        for partition in dict(op["offsets"]) if op.is_ok else ():
             since = max((stay.assigned.begin for stay in held if stay.client == op.client
                          and stay.partition == partition and stay.assigned.begin <= op.begin), default=float("inf"))
-            for stay, first in takeovers[partition]:
+            for stay, first in taken[partition]:
                 if stay.client != op.client and stay.assigned.begin > since and first.end < op.begin:
                     yield (f"{group} partition {partition}: a commit of {op.client} counted after {stay.client} took "
                            "over", [stay.assigned, first, op])

@@ -66,7 +66,7 @@ def play_on(stage, faults, queue_type):
     stage.wait_started()
     stage.wait_until_all_flows()
     for name in faults:
-        nemesis.ALL[name](stage)
+        {**nemesis.ALL, **nemesis.CONTROLS}[name](stage)
         stage.wait(0.3, 1)
     stage.stop_clients(list(PRODUCERS))
     stage.read_logs()
@@ -75,7 +75,7 @@ def play_on(stage, faults, queue_type):
     stage.broker.stop()
 
 
-def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECONDS, nosync=False):
+def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECONDS):
     """Plays a round (with so many faults, or as many as its seed says) and judges it. What a good one leaves is
     removed."""
     begin = time.monotonic()
@@ -89,7 +89,7 @@ def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECON
     with contextlib.ExitStack() as stack:
         disk = stack.enter_context(small_disk(folder / "disk")) if small else folder
         broker = Broker(*SETTINGS, *(SMALL_FILES if small else ()), data_dir=disk / "data", keep_ports=True,
-                        power=power, nosync=nosync)
+                        power=power)
         broker.ports = free_ports(broker.listeners)
         stage = None
         try:
@@ -98,6 +98,8 @@ def play(number, seed, name, faults=None, per_second=80, patience=PATIENCE_SECON
             play_on(stage, faults, dice.choice(["classic", "quorum"]))
         except Exception as error:  # noqa: BLE001 - told with the round, whatever it was
             result.error = f"{type(error).__name__}: {error}"
+            if stage is not None:
+                stage.salvage()
         finally:
             if stage is not None:
                 stage.end()

@@ -48,7 +48,7 @@ class Stage:
 
     def __init__(self, broker, disk, folder, dice, value_bytes, per_second, patience):
         self.broker, self.disk, self.folder, self.dice, self.patience = broker, disk, folder, dice, patience
-        self.clients, self.roles = {}, {}
+        self.clients, self.roles, self.are_logs_read = {}, {}, False
         self.setup = {"folder": str(folder), "kafka": broker.ports["kafka"], "amqp": broker.ports["amqp"],
                       "per_second": per_second, "value_bytes": value_bytes, "patience_seconds": patience,
                       "strategy": dice.choice(["range", "cooperative-sticky", "consumer"])}
@@ -155,6 +155,15 @@ class Stage:
                     raise AssertionError(f"partition {partition} cannot be read to its end {end}: {records[-1:]}")
             op.ok(records=records)
         consumer.close()
+        self.are_logs_read = True
+
+    def salvage(self):
+        """After an error: ends the clients and reads what the log holds, if that is still possible. A broker that lost
+        records may well drive clients mad before they see which."""
+        self.end()
+        if not self.are_logs_read:
+            with contextlib.suppress(Exception):
+                self.read_logs()
 
     def reader_of(self, group):
         return confluent_kafka.Consumer({

@@ -3,6 +3,7 @@ import pytest
 
 import checker
 import history
+import properties_groups as groups
 
 SECOND = 1_000_000_000
 
@@ -210,6 +211,13 @@ def members_believe_both_for_long(s):
     s.revoked("x", 0)
 
 
+def partition_of_a_living_member_is_given_away(s):
+    s.commit("b", 4)
+    s.fault("kill"), s.fault("pause")
+    s.assigned("x", 0), s.commit("x", 4)
+    s.revoked("b", 0)
+
+
 def ghost_commits(s):
     s.assigned("x", 0), s.commit("x", 4), s.commit("b", 4)
 
@@ -265,6 +273,7 @@ PLANTED = [
     (group_is_not_read_to_its_end, {"stuck_consumer"}),
     (broker_assigns_twice, {"double_assigned"}),
     (members_believe_both_for_long, {"double_assigned"}),
+    (partition_of_a_living_member_is_given_away, {"double_assigned"}),
     (ghost_commits, {"double_assigned"}),
     (confirmed_and_never_delivered, {"lost_message"}),
     (delivered_and_never_published, {"phantom_message"}),
@@ -303,13 +312,70 @@ def test_a_producer_that_is_not_idempotent_may_overtake_itself():
     assert s.found() == set()
 
 
-def test_an_overlap_of_assignments_during_a_fault_is_no_fault():
+MS = 1_000_000
+HEARING, SESSION = groups.HEARING_NS, groups.SESSION_NS
+
+
+def overlap_after(s, fault, target, heard_ns):
+    """A member's partition goes to another one meanwhile; the member hears of it so long after the fault."""
+    s.assigned("a", 0)
+    s.assigned("b", 0)
+    s.fault(fault, target, ms=8000)
+    s.now += heard_ns
+    s.revoked("a", 0)
+    return s.found()
+
+
+@pytest.mark.parametrize("fault, target", [("pause member", "a"), ("kill", "broker")])
+def test_a_member_may_hear_of_its_loss_after_a_fault_but_soon(fault, target):
+    assert overlap_after(Story(), fault, target, HEARING - 10 * MS) == set()
+    assert overlap_after(Story(), fault, target, HEARING + 10 * MS) == {"double_assigned"}
+
+
+def test_a_fault_of_somebody_else_keeps_no_member_from_hearing():
+    assert overlap_after(Story(), "pause member", "b", 0) == {"double_assigned"}
+
+
+@pytest.mark.parametrize("between_ns, expected", [(HEARING - 10 * MS, set()), (HEARING + 10 * MS, {"double_assigned"})])
+def test_each_time_between_faults_is_long_enough_to_hear(between_ns, expected):
+    s = Story()
+    s.assigned("a", 0), s.assigned("b", 0)
+    for _ in range(2):
+        s.fault("kill")
+        s.now += between_ns
+    s.revoked("a", 0)
+    assert s.found() == expected
+
+
+def test_a_member_that_waits_for_a_commit_hears_nothing_else():
+    s = Story()
+    s.assigned("a", 0), s.assigned("b", 0)
+    s.add("a", "commit", "fail", ms=15_000, group="g", offsets=[[0, 1]])
+    s.now += HEARING - 10 * MS
+    s.revoked("a", 0)
+    assert s.found() == set()
+    s.ops[2].end = s.ops[2].begin + 14_900 * MS
+    assert s.found() == {"double_assigned"}
+
+
+@pytest.mark.parametrize("later_ns, expected", [(SESSION - 10 * MS, {"double_assigned"}), (SESSION + 10 * MS, set())])
+def test_a_silent_members_partition_goes_to_another_when_its_session_is_over_not_before(later_ns, expected):
     s = Story()
     s.assigned("a", 0)
-    s.fault("pause member", "a", ms=8000)
-    s.assigned("b", 0)
-    s.now += 2 * SECOND
+    alive = s.commit("a", 1)
+    s.fault("pause member", "a", ms=4000)
+    s.now = alive.begin + later_ns
+    s.assigned("b", 0), s.commit("b", 1)
     s.revoked("a", 0)
+    assert s.found() == expected
+
+
+def test_an_assignment_that_nothing_came_of_may_be_old_news():
+    """Here b was stopped when it was told of what had been its own."""
+    s = Story()
+    s.assigned("a", 0), s.commit("a", 1)
+    s.assigned("b", 0), s.commit("b", 1, "fail")
+    s.revoked("b", 0)
     assert s.found() == set()
 
 

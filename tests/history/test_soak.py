@@ -9,6 +9,7 @@ import pytest
 from harness import ROOT, scratch_dir
 
 sys.path.insert(0, str(ROOT / "bench"))
+import soak_identity  # noqa: E402
 import soak_report  # noqa: E402
 
 FLAT = {"rss_mb": 40, "fds": 90, "kafka_p99_ms": 5, "amqp_p99_ms": 6, "disk_mb": 60}
@@ -53,16 +54,81 @@ def test_a_figure_that_was_never_measured_is_missed():
     assert "amqp_p99_ms" in missed(judged([{**sample, "amqp_p99_ms": None} for sample in samples()]))
 
 
-def test_compaction_that_keeps_too_much_or_loses_keys_is_missed():
-    assert soak_report.compacted(10_000, 2_000, 500).is_good
-    assert not soak_report.compacted(10_000, 6_000, 500).is_good
-    assert not soak_report.compacted(10_000, 400, 500).is_good
+def newest(keys, written):
+    return [(soak_identity.key_of(number, keys), number) for number in range(written - keys, written)]
 
 
-def test_what_was_stored_must_be_received():
-    assert soak_report.caught_up("Kafka", 100, 103).is_good
-    assert not soak_report.caught_up("Kafka", 100, 99).is_good
-    assert not soak_report.caught_up("Kafka", 0, 0).is_good
+def test_compaction_that_keeps_too_much_or_loses_the_newest_of_a_key_is_missed():
+    left = newest(500, 10_000)
+    assert soak_identity.compacted(10_000, left, 500).is_good
+    assert soak_identity.compacted(10_000, [(0, 0)] * 4_500 + left, 500).is_good
+    assert not soak_identity.compacted(10_000, [(0, 0)] * 4_501 + left, 500).is_good
+    assert not soak_identity.compacted(10_000, left[1:], 500).is_good
+    assert not soak_identity.compacted(10_000, left + [(left[0][0], 3)], 500).is_good  # an older one behind it
+
+
+SECOND = 1_000_000_000
+AGAIN = soak_identity.AGAIN_SECONDS * SECOND
+
+
+def delivered(*received, stored=((0, 9),), sent=10, broken=(), restarts=(100 * SECOND,)):
+    """The verdict when a writer's numbers are stored, and these received: (nanoseconds, first, last[, flagged])."""
+    found = soak_identity.Delivery(list(restarts))
+    found.stored("w", stored)
+    for at, first, last, *flagged in received:
+        found.received(at, "w", [[first, last]], *flagged)
+    for number, expected in broken:
+        found.broken("w", number, expected)
+    return found.judge("Kafka", {"w": sent})
+
+
+def test_each_stored_message_must_be_received():
+    assert delivered((1, 0, 4), (2, 5, 9)).is_good
+    verdict = delivered((1, 0, 4), (2, 6, 9))
+    assert not verdict.is_good and "{'missing': 1}: w:5 missing" in verdict.why
+    assert not delivered(stored=()).is_good, "nothing was stored"
+
+
+def test_as_many_others_do_not_stand_in_for_a_missing_message():
+    assert not delivered((1, 0, 8), (100 * SECOND, 8, 8)).is_good
+
+
+def test_what_was_sent_and_not_stored_may_come_and_what_was_never_sent_must_not():
+    assert delivered((1, 0, 10), sent=11).is_good
+    assert not delivered((1, 0, 11), sent=11).is_good
+
+
+def test_messages_come_again_after_a_restart_only():
+    assert delivered((1, 0, 9), (100 * SECOND, 3, 5)).is_good
+    assert delivered((1, 0, 9), (100 * SECOND + AGAIN, 3, 5)).is_good
+    assert not delivered((1, 0, 9), (100 * SECOND - 1, 3, 5)).is_good
+    assert not delivered((1, 0, 9), (100 * SECOND + AGAIN + 1, 3, 5)).is_good
+
+
+def test_what_comes_again_from_a_queue_is_flagged():
+    assert delivered((1, 0, 9, False), (100 * SECOND, 3, 3, True)).is_good
+    assert not delivered((1, 0, 9, False), (100 * SECOND, 3, 3, False)).is_good
+    assert not delivered((1, 0, 9, False), (2, 3, 3, True)).is_good
+
+
+def test_a_message_that_came_when_it_was_anothers_turn_is_missed():
+    assert not delivered((1, 0, 9), broken=[(4, 3)]).is_good
+
+
+def test_a_partition_is_read_in_order_and_begins_anew_with_an_assignment():
+    order = soak_identity.Order()
+    assert [order.take("p1", number, 4) for number in (5, 9, 13)] == [None] * 3
+    assert order.take("p2", 2, 4) is None
+    assert order.take("p1", 21, 4) == 17  # a gap
+    assert order.take("p1", 21, 4) == 25  # twice
+    order.begin("p1")
+    assert order.take("p1", 9, 4) is None
+    assert order.take("p2", 10, 4) == 6
+
+
+def test_ranges_hold_the_numbers_and_no_others():
+    assert soak_identity.ranges([5, 1, 2, 3, 7, 8]) == [[1, 3], [5, 5], [7, 8]]
+    assert soak_identity.ranges([]) == []
 
 
 def test_a_short_soak_delivers_all_through_restarts_and_draws_its_plot():

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -43,7 +44,7 @@ def compile_c(source, output, *flags):
     source, output = Path(source), Path(output)
     if not output.exists() or output.stat().st_mtime < source.stat().st_mtime:
         output.parent.mkdir(parents=True, exist_ok=True)
-        fresh = output.with_suffix(f".{os.getpid()}")
+        fresh = output.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         subprocess.run(["clang-19", "-std=gnu17", "-O2", "-g", "-Wall", "-Wextra", "-Werror", *flags, str(source), "-o",
                         str(fresh), "-lpthread"], check=True)
         fresh.rename(output)
@@ -51,20 +52,28 @@ def compile_c(source, output, *flags):
 
 
 class PowerCord:
-    """Runs a process over powerloss/shim.c and, once it is killed, loses what was not synced."""
+    """Runs a process over powerloss/shim.c and, once it is killed, loses what was not synced. Its syncs can be stubbed
+    out: from the start (`nosync`), or from a later time on."""
 
     def __init__(self, data_dir, journal_dir, nosync=False):
-        self.data_dir, self.journal_dir, self.nosync = Path(data_dir), Path(journal_dir), nosync
+        self.data_dir, self.journal_dir = Path(data_dir), Path(journal_dir)
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.journal_dir.mkdir(parents=True, exist_ok=True)
+        self.switch = self.journal_dir.with_name(f"{self.journal_dir.name}.nosync")
+        if nosync:
+            self.stub_out_syncs()
         self.shim = compile_c(ROOT / "tests/system/powerloss/shim.c", BUILD / "powerloss/shim.so", "-shared", "-fPIC")
 
     def env(self):
         return {"LD_PRELOAD": str(self.shim), "POLYLOG_LOSS_DIR": str(self.data_dir),
-                "POLYLOG_LOSS_JOURNAL": str(self.journal_dir), "POLYLOG_LOSS_NOSYNC": "1" if self.nosync else "0"}
+                "POLYLOG_LOSS_JOURNAL": str(self.journal_dir), "POLYLOG_LOSS_NOSYNC": str(self.switch)}
 
-    def pull(self, seed):
-        return lose_power(self.data_dir, self.journal_dir, seed)
+    def stub_out_syncs(self):
+        """From now on no sync happens, though the process is told so. What is synced stays."""
+        self.switch.touch()
+
+    def pull(self, seed, only_bytes=False):
+        return lose_power(self.data_dir, self.journal_dir, seed, only_bytes)
 
 
 class Broker:
@@ -158,10 +167,10 @@ class Broker:
         self.process.send_signal(signal.SIGKILL)
         self.reap(STOP_SECONDS_MAX)
 
-    def pull_the_plug(self, seed):
-        """kill -9, and everything that was not synced may be gone."""
+    def pull_the_plug(self, seed, only_bytes=False):
+        """kill -9, and everything that was not synced may be gone; `only_bytes`: every byte of it is, and no file."""
         self.kill()
-        return self.cord.pull(seed)
+        return self.cord.pull(seed, only_bytes)
 
     def stop(self):
         """SIGTERM must end it with exit code 0 within 10 s."""

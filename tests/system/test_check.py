@@ -1,7 +1,11 @@
 """`polylog check` and `polylog dump`: they find what is damaged in a stopped data directory, and change nothing."""
+import contextlib
+import errno
 import json
 import os
+import pty
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -275,6 +279,67 @@ def test_a_repair_in_place_wants_a_yes(stopped, tmp_path):
     assert result.returncode == 2 and b"--yes" in result.stderr
     assert path.read_bytes() == before
     assert run(BINARY, "check", copy, "--yes", check=False).returncode == 2  # without --repair
+
+
+def asked(directory, answer, *options):
+    """(exit code, what a terminal shows) of a repair in place, with `answer` typed there when it asks."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([BINARY, "check", directory, "--repair", *options], stdin=follower, stdout=follower,
+                               stderr=follower)
+    os.close(follower)
+    shown, is_answered = b"", False
+    with contextlib.closing(os.fdopen(leader, "r+b", buffering=0)) as terminal:
+        try:
+            while chunk := terminal.read(4096):
+                shown += chunk
+                if not is_answered and b"[y/N] " in shown:
+                    terminal.write(answer)
+                    is_answered = True
+        except OSError as error:  # how the last reader of a terminal hears of its end
+            assert error.errno == errno.EIO
+        finally:
+            code = process.wait(60)
+    assert is_answered == (b"[y/N] " in shown)
+    return code, shown.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def repairable(stopped, tmp_path):
+    """(a copy whose one damage can be repaired, the damaged file)"""
+    return damaged_copy(stopped, tmp_path, "cell-000/segment-*.plx", lambda path: path.stat().st_size - 10)
+
+
+@pytest.mark.parametrize("answer", [b"y\n", b"yes\n"])
+def test_a_repair_asks_at_a_terminal_and_is_done_after_a_yes(repairable, answer):
+    copy, path = repairable
+    code, shown = asked(copy, answer)
+    before, after = shown.split("[y/N] ")
+    assert f"damage: {path}" in before and f"Do the 1 repairs above in {copy}?" in before
+    assert code == 0 and "\nrepaired: " in after and "0 damaged" in after
+    assert damages(check(copy)) == []
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"Y es\n", b"yy\n", b"\x04"],
+                         ids=["no", "nothing", "no yes", "nearly", "end of input"])
+def test_a_repair_changes_nothing_unless_the_answer_is_yes(repairable, answer):
+    copy, path = repairable
+    before = path.read_bytes(), files_of(copy)
+    code, shown = asked(copy, answer)
+    assert code == 2 and "nothing was changed" in shown and "repaired" not in shown
+    assert (path.read_bytes(), files_of(copy)) == before
+
+
+def test_a_repair_does_not_ask_who_cannot_see_or_has_answered(repairable, tmp_path):
+    copy, path = repairable
+    before = path.read_bytes()
+    result = run(BINARY, "check", copy, "--repair", input=b"y\n", check=False)  # a pipe
+    assert result.returncode == 2 and b"--yes" in result.stderr and b"[y/N]" not in result.stdout
+    code, shown = asked(copy, b"", "--json")
+    assert code == 2 and "--yes" in shown and "[y/N]" not in shown
+    assert path.read_bytes() == before
+    for options in (["--to", tmp_path / "mended"], ["--yes"]):
+        code, shown = asked(copy, b"", *options)
+        assert code == 0 and "[y/N]" not in shown and "\n1 repairs\n" in shown
 
 
 def test_a_repair_of_a_directory_that_is_served_is_refused(tmp_path):

@@ -1,4 +1,6 @@
-"""The rules by which the conformance run judges librdkafka's own tests, with a test program that stands in for librdkafka's."""
+"""The rules by which the conformance run judges clients; librdkafka's own tests, with a stand-in for their program."""
+import importlib.machinery
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -8,7 +10,9 @@ import pytest
 CONFORM = Path(__file__).resolve().parents[1] / "conform"
 sys.path[:0] = [str(CONFORM), str(CONFORM / "librdkafka")]
 
+import clients  # noqa: E402
 import runner  # noqa: E402
+import sources  # noqa: E402
 import suite  # noqa: E402
 
 TABLE = """
@@ -90,7 +94,61 @@ PASSED, FAILED, SKIPPED = (runner.Outcome(state, "because") for state in ("passe
     (SKIPPED, SKIPPED, None, False, "skip"),
 ])
 def test_a_test_fails_the_run_exactly_if_it_should_pass(outcome, kafka, excuse, expected, result):
-    assert suite.verdict(outcome, kafka, excuse, expected)[0] == result
+    got, why = suite.verdict(outcome, kafka, excuse, expected)
+    assert got == result
+    assert ("Apache Kafka does not pass it" in why) == bool(kafka == FAILED and got == "skip" and not excuse), why
+
+
+@pytest.fixture
+def lists(tmp_path, monkeypatch):
+    (tmp_path / "expected").write_text("# who\nnew 0001_a polylog\nnew 0002_b polylog,kafka\nold 0003_c polylog\n")
+    (tmp_path / "excused").write_text("* 0004_d transactions\nnew 0005_e SASL\nold 0006_f SASL\n")
+    monkeypatch.setattr(suite, "EXPECTED", tmp_path / "expected")
+    monkeypatch.setattr(suite, "EXCUSED", tmp_path / "excused")
+
+
+def test_a_listed_test_that_was_not_run_is_found(lists):
+    assert suite.not_run("new", {"0001_a", "0002_b", "0005_e", "0007_g"}) == []
+    assert [name for name, _why in suite.not_run("new", {"0001_a"})] == ["0002_b", "0005_e"]
+
+
+def run_suite(capsys, monkeypatch, tmp_path, installed):
+    monkeypatch.setattr(suite.sources, "installed", installed)
+    monkeypatch.setattr(sys, "argv", ["suite.py", "librdkafka-npm", str(tmp_path)])
+    monkeypatch.setattr(suite.signal, "signal", lambda *_: None)
+    return suite.main(), capsys.readouterr().out
+
+
+def test_a_source_that_does_not_build_is_a_failure_and_one_that_cannot_be_had_is_not(capsys, monkeypatch, tmp_path):
+    def build(_release, _out):
+        (tmp_path / "configure").write_text("exit 7\n")
+        sources.build(tmp_path, tmp_path)
+
+    def fetch(_release, _out):
+        clients.install_run(["false"])
+
+    code, printed = run_suite(capsys, monkeypatch, tmp_path, build)
+    assert code == 1 and printed.startswith("not ok build: ") and "exit status 7" in printed and "build.log" in printed
+    code, printed = run_suite(capsys, monkeypatch, tmp_path, fetch)
+    assert code == 0 and printed == "skip install: false: failed\n"
+
+
+def load_run():
+    loader = importlib.machinery.SourceFileLoader("conform_run", str(CONFORM / "run"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    sys.modules[loader.name] = module  # dataclasses look for it there
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("install, outcome, name", [
+    (lambda _out: clients.compile_run(["bash", "-c", "echo line 7 >&2; exit 1"]), "not ok", "build"),
+    (lambda _out: clients.install_run(["bash", "-c", "echo no such version; exit 1"]), "skip", "install"),
+    (lambda _out: clients.need("no-such-program"), "skip", "install"),
+])
+def test_a_client_that_cannot_be_had_is_skipped_and_one_that_does_not_build_has_failed(install, outcome, name):
+    (check,) = load_run().check_client(clients.Client("c", "1", None, install)).checks
+    assert check[:2] == (outcome, name) and any(text in check[2] for text in ("line 7", "no such version", "not installed"))
 
 
 def test_no_test_is_both_expected_and_excused():

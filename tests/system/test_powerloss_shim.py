@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import BUILD, ROOT, PowerCord, compile_c, scratch_dir, seeds
+from harness import BUILD, ROOT, PowerCord, compile_c, scratch_dir, seeds, wait_for
 
 BLOCK = 6000
 
@@ -34,8 +34,12 @@ def run_and_pull(program, mode, folder, seed, nosync=False):
             process.kill()
             process.wait()
     loss = cord.pull(seed)
-    numbers = [int(line) for line in (folder / "said").read_text().split("\n")[:-1]]
-    return max(numbers, default=0), loss
+    return durable_by(folder), loss
+
+
+def durable_by(folder):
+    """The last number that the program called durable."""
+    return max((int(line) for line in (folder / "said").read_text().split("\n")[:-1]), default=0)
 
 
 def lost_blocks(path, count):
@@ -60,6 +64,26 @@ def test_without_syncs_something_is_lost(program, folder):
         durable, _loss = run_and_pull(program, "log", folder / str(seed), seed, nosync=True)
         rounds_with_loss += bool(lost_blocks(folder / str(seed) / "data/log", durable))
     assert rounds_with_loss > 0
+
+
+def test_syncs_can_be_stubbed_out_later_and_what_was_synced_before_stays(program, folder):
+    """And of what was not, with `only_bytes`, every byte goes, and no file."""
+    cord = PowerCord(folder / "data", folder / "loss")
+    with open(folder / "said", "w") as said:
+        process = subprocess.Popen([program, "log", cord.data_dir], stdout=said, env=cord.env())
+    try:
+        wait_for(lambda: durable_by(folder) > 10, 10, "something is synced")
+        cord.stub_out_syncs()
+        before = durable_by(folder)
+        wait_for(lambda: durable_by(folder) > before + 100, 10, "more is written, and said to be synced")
+    finally:
+        process.kill()
+        process.wait()
+    size = (folder / "data/log").stat().st_size
+    loss = cord.pull(1, only_bytes=True)
+    assert lost_blocks(folder / "data/log", before) == []
+    assert len(lost_blocks(folder / "data/log", durable_by(folder))) > 50 and loss.pieces_lost > 50
+    assert (folder / "data/log").stat().st_size == size and loss.pieces_kept == loss.sizes_lost == loss.names_lost == 0
 
 
 def version_in(path):

@@ -1,4 +1,5 @@
-"""Runs the stages of `./dev check`, `./dev test` and `.ci/run`, one after the other, and adds up their test cases.
+"""Runs the stages of `./dev check`, `./dev test` and `.ci/run`, one after the other but for those that wait most of the
+time, and adds up their test cases.
 
 A stage is a command whose log goes to build/logs/NAME.log and whose counts are read from it. Every stage runs, whatever the
 ones before it found, except that a build that fails ends the stages that need it. The last line is
@@ -21,6 +22,8 @@ from typing import Callable
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build" / "logs"
 TAIL_LINES = 60
+WAITING = ("clients/test_compaction.py", "clients/test_kafkajs.py", "clients/test_kcat_groups.py",
+           "clients/test_pika_consumers.py", "clients/test_together.py", "history/test_soak.py")  # of tests/
 
 
 @dataclass
@@ -76,41 +79,66 @@ class Stage:
     exit_codes: tuple = (0,)
 
 
-def run_command(stage, log_path):
-    """Runs it in a process group of its own, so that a stage that hangs is ended with all that it started."""
-    with open(log_path, "wb") as log:
-        process = subprocess.Popen(
-            [str(part) for part in stage.command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env={**os.environ, **stage.env}, start_new_session=True)
-        try:
-            return process.wait(stage.minutes_max * 60)
-        except subprocess.TimeoutExpired:
-            log.write(f"\nended after {stage.minutes_max} minutes\n".encode())
-            return None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+class Running:
+    """A stage under way, in a process group of its own, so that one that hangs is ended with all that it started."""
+
+    def __init__(self, stage):
+        self.stage, self.log_path = stage, LOGS / f"{stage.name.replace(' ', '-')}.log"
+        self.begin, self.ended = time.monotonic(), False
+        print(f"{stage.name} ...", flush=True)
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(part) for part in stage.command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **stage.env}, start_new_session=True)
+
+    def is_over(self):
+        if self.process.poll() is None and time.monotonic() > self.begin + self.stage.minutes_max * 60:
+            self.end()
+            self.ended = True
+            with open(self.log_path, "ab") as log:
+                log.write(f"\nended after {self.stage.minutes_max} minutes\n".encode())
+        return self.process.poll() is not None
+
+    def report(self):
+        """Its counts, once it is over."""
+        seconds = time.monotonic() - self.begin
+        log = self.log_path.read_text(errors="replace")
+        counts = counts_of(self.stage, None if self.ended else self.process.returncode, log)
+        if counts.failed:
+            print(f"--- the end of {self.log_path.relative_to(ROOT)}:")
+            print("\n".join(log.splitlines()[-TAIL_LINES:]))
+            print("---")
+        print(f"{self.stage.name}: {counts} ({seconds:.0f} s)", flush=True)
+        return counts
+
+    def end(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
-def run_stage(stage):
-    log_path = LOGS / f"{stage.name.replace(' ', '-')}.log"
-    print(f"{stage.name} ...", flush=True)
-    begin = time.monotonic()
-    code = run_command(stage, log_path)
-    log = log_path.read_text(errors="replace")
+def counts_of(stage, code, log):
     good = code in stage.exit_codes
     counts = stage.count(log)
     if counts is None:
-        counts = Counts(passed=1) if good else Counts(failed=1)
-    elif not good and counts.failed == 0:
-        counts += Counts(failed=1)  # it crashed, or was ended
-    if counts.failed:
-        print(f"--- the end of {log_path.relative_to(ROOT)}:")
-        print("\n".join(log.splitlines()[-TAIL_LINES:]))
-        print("---")
-    print(f"{stage.name}: {counts} ({time.monotonic() - begin:.0f} s)", flush=True)
-    return counts
+        return Counts(passed=1) if good else Counts(failed=1)
+    return counts + Counts(failed=1) if not good and counts.failed == 0 else counts  # it crashed, or was ended
+
+
+def run_stages(*stages):
+    """Runs them side by side."""
+    total, running = Counts(), []
+    try:
+        running += map(Running, stages)
+        while running:
+            for each in [one for one in running if one.is_over()]:
+                total += each.report()
+                running.remove(each)
+            time.sleep(0.05)
+        return total
+    finally:
+        for each in running:
+            each.end()
 
 
 def build(kind, *targets):
@@ -135,15 +163,21 @@ def fuzz_smoke(kind):
     return stages
 
 
-def pytest():
-    junit = LOGS / "system.xml"
+def pytest(name, *paths):
+    junit = LOGS / f"{name.replace(' ', '-')}.xml"
     junit.unlink(missing_ok=True)
-    shutil.rmtree(ROOT / "build/scratch", ignore_errors=True)  # what failed tests of the last run kept
-    folders = [p for p in (ROOT / "tests" / name for name in ("system", "clients", "formats", "history")) if p.exists()]
     command = [ROOT / "build/venv/bin/python", "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", "--durations=10",
-               f"--junitxml={junit}", *folders]
-    return Stage("system", command, count_junit(junit), minutes_max=40, needs=ROOT / "build/release/polylog",
+               f"--junitxml={junit}", *paths]
+    return Stage(name, command, count_junit(junit), minutes_max=40, needs=ROOT / "build/release/polylog",
                  exit_codes=(0, 5))  # 5: no test collected
+
+
+def system_tests():
+    """Two stages side by side: what waits most of its time for intervals and sessions takes little from the others."""
+    shutil.rmtree(ROOT / "build/scratch", ignore_errors=True)  # what failed tests of the last run kept
+    folders = [ROOT / "tests" / name for name in ("system", "clients", "formats", "history")]
+    waiting = [ROOT / "tests" / name for name in WAITING]
+    return [pytest("system", *folders, *(f"--ignore={path}" for path in waiting)), pytest("system waiting", *waiting)]
 
 
 def stages_after_release_build(verb):
@@ -158,18 +192,19 @@ def stages_after_release_build(verb):
         *fuzz_smoke("release"),
         Stage("golden", [golden], count_plain, needs=golden),
         sim("release", os.environ.get("POLYLOG_SIM_SEEDS", "20")),
-        pytest(),
+        system_tests(),
     ]
 
 
 def run_group(build_stage, then):
-    """Builds, then runs the stages that `then()` names: which of them there are is known only after the build."""
-    total = run_stage(build_stage)
+    """Builds, then runs the stages that `then()` names: which of them there are is known only after the build. A list of
+    stages runs side by side."""
+    total = run_stages(build_stage)
     if total.failed:
         return total
-    for stage in then():
-        if stage.needs is None or stage.needs.exists():
-            total += run_stage(stage)
+    for stages in then():
+        stages = stages if isinstance(stages, list) else [stages]
+        total += run_stages(*(stage for stage in stages if stage.needs is None or stage.needs.exists()))
     return total
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from clients import Unavailable, install_run, need
+from clients import BuildFailed, Unavailable, install_run, need, provide
 
 APT_ENTRY = re.compile(r"^(?:URIs|Signed-By):.*$", re.M)
-BUILD_TOOLS = ("gcc", "g++", "make")
+BUILD_TOOLS = ("gcc", "g++", "make")  # and packages of that name
 HEADERS_PACKAGE = "rapidjson-dev"
 BUILD_SECONDS_MAX = 1200  # a part
 
@@ -89,18 +89,16 @@ def headers(home):
 
 def build(source, include):
     """The test program, linked with the library beside it."""
-    for tool in BUILD_TOOLS:
-        need(tool)
     environment = {**os.environ, "TERM": "dumb", "CPPFLAGS": f"-isystem {include}"}
-    install_run(["bash", "./configure"], cwd=source, env=environment)
-    with open(source / "build.log", "wb") as log:
-        for part in (["src"], ["src-cpp"], ["tests", "test-runner"]):
-            command = ["nice", "make", "-j2", "-C", *part]
+    log_path = source / "build.log"
+    with open(log_path, "wb") as log:
+        for command in (["bash", "./configure"], *(["nice", "make", "-j2", "-C", *part]
+                                                   for part in (["src"], ["src-cpp"], ["tests", "test-runner"]))):
             try:
                 subprocess.run(command, cwd=source, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                timeout=BUILD_SECONDS_MAX, check=True)
-            except subprocess.SubprocessError:
-                raise Unavailable(f"it does not build here: {source}/build.log tells") from None
+            except subprocess.SubprocessError as error:
+                raise BuildFailed(f"{error}: {log_path} tells") from None
 
 
 def installed(release, out):
@@ -110,6 +108,7 @@ def installed(release, out):
     if not stamp.exists():
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
+        provide(*BUILD_TOOLS)
         source = release.fetch(home)
         build(source, headers(home))
         stamp.write_text(str((source / "tests").relative_to(home)))

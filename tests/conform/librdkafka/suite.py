@@ -3,7 +3,8 @@
 Every test that Apache Kafka passes must pass, and so must every test that expected.txt lists, which says who passed it when the
 list was made (`--record`). Without Kafka at hand (./dev bench --install-peers) that list is all there is to go by. A test of a
 feature that is not there yet is named by excused.txt and is a skipped check; one that is excused and passes is a failed one: it
-is to be taken off the list. `--only TEXT`, any number of times, runs the tests whose names contain one of them.
+is to be taken off the list. So is a listed test that the release does not have, or that was not run. `--only TEXT`, any number of
+times, runs the tests whose names contain one of them.
 """
 import argparse
 import os
@@ -21,7 +22,7 @@ import brokers  # noqa: E402
 import harness  # noqa: E402
 import runner  # noqa: E402
 import sources  # noqa: E402
-from clients import Unavailable  # noqa: E402
+from clients import BuildFailed, Unavailable  # noqa: E402
 
 PEERS = ROOT / "build" / "peers"
 KAFKA_VERSION = "4.3.1"
@@ -50,6 +51,14 @@ def record(release, passed):
     EXPECTED.write_text("\n".join([*others, *lines]) + "\n")
 
 
+def not_run(release, ran):
+    """[(test, why)] of the tests that the lists name and that were not run: a list that nobody looks at proves nothing. What is
+    excused for every release need not be in each."""
+    rows = [line.split(maxsplit=2) for line in EXCUSED.read_text().splitlines() if line.startswith(f"{release} ")]
+    return ([(name, "it is expected to pass, and was not run") for name in read_list(EXPECTED, release) if name not in ran]
+            + [(name, "it is excused, and was not run: take it off the list") for _, name, _ in rows if name not in ran])
+
+
 def verdict(outcome, kafka, excuse, expected):
     """(result, why) of a check. `kafka` is an Outcome or None, `excuse` the feature that is missing, or None."""
     if outcome.state == "passed":
@@ -60,7 +69,9 @@ def verdict(outcome, kafka, excuse, expected):
         return "not ok", f"{outcome.state}: {outcome.why}"
     if outcome.state == "skipped":
         return "skip", outcome.why or "it skips itself"
-    return "skip", f"Apache Kafka does not pass it either: {kafka.why if kafka else outcome.why}"
+    if kafka is None:
+        return "skip", f"nobody passed it when the list was made: {outcome.why}"
+    return "skip", f"Apache Kafka does not pass it either: {kafka.why}"
 
 
 # ---- The brokers
@@ -148,6 +159,9 @@ def check_release(release, directory, options):
             result, why = verdict(outcome, kafka, excused.get(name), name in expected)
             failed += result == "not ok"
             print(f"{result} {name}" + (f": {why}" if why else ""), flush=True)
+    for name, why in [] if options.only or options.record else not_run(release.name, passed):
+        failed += 1
+        print(f"not ok {name}: {why}", flush=True)
     if options.record:
         record(release.name, passed)
     return failed
@@ -176,6 +190,9 @@ def main():
     except Unavailable as error:
         print(f"skip install: {error}")
         return 0
+    except BuildFailed as error:
+        print(f"not ok build: {error}")
+        return 1
     print(f"Apache Kafka {KAFKA_VERSION} " + ("runs beside it" if options.kafka else "is not here: its list is compared with"), flush=True)
     return 1 if check_release(release, directory, options) else 0
 

@@ -1,10 +1,12 @@
-"""lose_power(data_dir, journal_dir, seed): after a kill -9, takes back a random part of what shim.c saw written and not
-synced, as a machine does that loses power. Also a program: lose_power.py DATA_DIR JOURNAL_DIR SEED.
+"""lose_power(data_dir, journal_dir, seed, only_bytes=False): after a kill -9, takes back a random part of what shim.c
+saw written and not synced, as a machine does that loses power. As a program: lose_power.py DATA_DIR JOURNAL_DIR SEED.
 
 - Each unsynced write is torn at 4 KiB or at 512 bytes (by seed); each piece stays or is taken back on its own. A piece
   taken back also takes back what later unsynced writes put there.
 - A file may lose its last changes of size.
 - Of the creates, renames, unlinks and mkdirs of a directory that was not synced since, the last few may be undone.
+With `only_bytes` sizes and names stay, and no unsynced byte does: a store notices a file that is short or gone, but what
+it never synced looks as if it had never been written.
 What is left afterwards counts as durable: the journal starts empty again.
 """
 import os
@@ -105,6 +107,14 @@ def take_back_file(path, records, piece_size, keep, rng, loss):
         os.close(fd)
 
 
+def take_back_bytes(path, records, piece_size, rng, loss):
+    loss.records += len(records)
+    with open(path, "r+b") as file:
+        for record in reversed(records):
+            if record.kind == WRITE:
+                take_back_write(file.fileno(), record, piece_size, 0, rng, loss)
+
+
 def paths_by_inode(*folders):
     found = {}
     for folder in folders:
@@ -149,7 +159,7 @@ def take_back_names(journal_dir, keep, rng, loss):
             undo_name(op, saved, path, path2)
 
 
-def lose_power(data_dir, journal_dir, seed):
+def lose_power(data_dir, journal_dir, seed, only_bytes=False):
     rng = random.Random(seed)
     loss = Loss()
     piece_size = rng.choice([512, 4096])
@@ -159,9 +169,12 @@ def lose_power(data_dir, journal_dir, seed):
         records = read_records(journal)
         path = by_inode.get(int(journal.stem))
         keep = rng.choice([0.0, 0.0, 0.25, 0.5, 0.75, 1.0])
-        if records and path:
+        if records and path and only_bytes:
+            take_back_bytes(path, records, piece_size, rng, loss)
+        elif records and path:
             take_back_file(path, records, piece_size, keep, rng, loss)
-    take_back_names(journal_dir, keep_names, rng, loss)
+    if not only_bytes:
+        take_back_names(journal_dir, keep_names, rng, loss)
     shutil.rmtree(journal_dir)
     os.makedirs(journal_dir)
     return loss

@@ -16,7 +16,8 @@
 //
 // A record is complete before its write begins, and goes when a sync that began after its write ended has succeeded; a
 // write that raced with a sync stays. O_DSYNC writes leave no record. O_DIRECT is dropped, so that reading what was there
-// does not go to the disk. With POLYLOG_LOSS_NOSYNC=1 no sync happens or counts: the negative control of a test.
+// does not go to the disk. While the file exists that POLYLOG_LOSS_NOSYNC names, no sync happens or counts: the negative
+// control of a test.
 //
 // It calls the kernel directly, never libc's versions. Not seen: shared mappings, stdio, dup of a data file's descriptor,
 // io_uring, syncfs, copy_file_range.
@@ -73,7 +74,7 @@ typedef struct {
 
 static char root[PATH_MAX], journal_dir[PATH_MAX];
 static size_t root_length;
-static bool nosync;
+static const char* nosync_switch;  // a path; NULL: syncs always count
 static uint64_t next_seq, next_saved;
 static Descriptor descriptors[FDS_MAX];
 static File* files[4096];
@@ -84,6 +85,7 @@ static __thread char* image;
 static __thread size_t image_capacity;
 
 static int sys_open(const char* path, int flags, int mode) { return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode); }
+static bool nosync(void) { return nosync_switch && syscall(SYS_faccessat, AT_FDCWD, nosync_switch, F_OK) == 0; }
 static uint64_t take_seq(void) { return __atomic_fetch_add(&next_seq, 1, __ATOMIC_SEQ_CST); }
 
 static void die(const char* what) {
@@ -258,7 +260,7 @@ static bool contains(const uint64_t* seqs, size_t count, uint64_t seq) {
 }
 
 static int sync_file(File* file, int fd, long call) {
-  if (nosync) return 0;
+  if (nosync()) return 0;
   uint64_t racing[RACING_MAX];
   size_t racing_count = 0;
   pthread_mutex_lock(&file->mutex);
@@ -355,7 +357,7 @@ static void save_away(const char* path, char* saved) {
 }
 
 static int sync_directory(const char* directory, int fd, long call) {
-  if (nosync) return 0;
+  if (nosync()) return 0;
   pthread_mutex_lock(&names_mutex);
   const uint64_t mark = take_seq();
   pthread_mutex_unlock(&names_mutex);
@@ -393,8 +395,7 @@ __attribute__((constructor)) static void start(void) {
   const char *dir = getenv("POLYLOG_LOSS_DIR"), *journal = getenv("POLYLOG_LOSS_JOURNAL");
   if (!dir || !journal) return;
   if (!realpath(journal, journal_dir) || !realpath(dir, root)) die("POLYLOG_LOSS_DIR and POLYLOG_LOSS_JOURNAL");
-  const char* flag = getenv("POLYLOG_LOSS_NOSYNC");
-  nosync = flag && !strcmp(flag, "1");
+  nosync_switch = getenv("POLYLOG_LOSS_NOSYNC");
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   next_seq = next_saved = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;  // past every earlier process
@@ -493,7 +494,7 @@ static ssize_t write_around(int fd, uint64_t offset, size_t length, bool dsync, 
   const uint64_t seq = begin_change(file, fd, 1, offset, length, d->append);
   const ssize_t n = syscall(call, fd, a, b, c, e, f);
   const int saved_errno = errno;
-  end_change(file, seq, (dsync || d->synced) && n >= 0 && !nosync);
+  end_change(file, seq, (dsync || d->synced) && n >= 0 && !nosync());
   errno = saved_errno;
   return n;
 }
