@@ -49,12 +49,13 @@ bool ManagedMembers::only_guests() const {
 
 Roster ManagedMembers::guest_roster() const {
   const ManagedMember& first = managed().members.begin()->second;
-  Roster roster{.generation = first.holding.epoch,
+  Roster roster{.generation = 0,
                 .protocol_type = first.record.guest->protocol_type,
                 .protocol = common_protocol(),
                 .leader = first.record.id};
   for (const auto& [id, member] : managed().members) {
     const ManagedRecord& record = member.record;
+    roster.generation = std::max(roster.generation, member.holding.epoch);  // most are there
     roster.members.push_back({.id = id,
                               .instance_id = record.instance_id,
                               .client_id = record.client_id,
