@@ -164,11 +164,9 @@ base::Result<> CompactionSchedule::restore(base::View object, base::Lsn stamp) {
   return {};
 }
 
-std::vector<base::PartitionKey> CompactionSchedule::saved() const {
-  std::vector<base::PartitionKey> keys;
-  for (const auto& [key, state] : states_)
-    if (state.stamp != base::Lsn{}) keys.push_back(key);
-  return keys;
+std::optional<base::PartitionKey> CompactionSchedule::next_after(const std::optional<base::PartitionKey>& after) const {
+  const auto next = after ? states_.upper_bound(*after) : states_.begin();
+  return next == states_.end() ? std::nullopt : std::optional(next->first);
 }
 
 std::optional<base::Lsn> CompactionSchedule::save(const base::PartitionKey& partition, base::Writer& out) const {

@@ -33,8 +33,9 @@ class CompactionSchedule {
   // --- durable state; replay and checkpoints as in storage::Engine
   base::Result<> replay(base::View mutation, base::Lsn lsn);
   base::Result<> restore(base::View object, base::Lsn stamp);
-  std::vector<base::PartitionKey> saved() const;
-  // False: there is nothing to save of it. Otherwise its stamp.
+  // The first partition behind `after`, or of all; nothing: that was the last.
+  std::optional<base::PartitionKey> next_after(const std::optional<base::PartitionKey>& after) const;
+  // Nothing: there is nothing to save of it. Otherwise its stamp.
   std::optional<base::Lsn> save(const base::PartitionKey& partition, base::Writer& out) const;
 
  private:

@@ -61,7 +61,8 @@ struct EngineKit {
                                                     .reserve_bytes = 2 * base::limits::kMiB},
                                            .groups = {},
                                            .new_id = [this] { return new_id(); },
-                                           .retention = retention});
+                                           .retention = retention,
+                                           .saved_ranges_max = saved_ranges_max});
       opened.push_back(engine->open().has_value());
       brokers[i]->add_cell(base::CellId(i), std::move(engine));
     }
@@ -135,6 +136,7 @@ struct EngineKit {
   const size_t ingress_bytes;
   EncodingRegistry encodings;
   std::function<RetentionPolicy(const StreamRecord&)> retention;  // from the next open() on
+  size_t saved_ranges_max = kSavedRangesMax;                      // likewise
   base::Registry metrics;
   std::vector<Broker*> all;
   std::vector<std::unique_ptr<Broker>> brokers;
