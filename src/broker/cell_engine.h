@@ -42,9 +42,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     std::function<base::Uuid()> new_id;
     // What a stream keeps; asked every few seconds, so that a changed setting acts. Empty: everything.
     std::function<RetentionPolicy(const StreamRecord&)> retention = {};
-    CompactionPolicyOf compaction = {};  // likewise; empty: nothing is compacted
-    base::Duration compaction_interval = kCompactionInterval;
-    size_t saved_ranges_max = kSavedRangesMax;  // of each kind in one object of a checkpoint
+    CompactionSchedule::Options compaction = {};  // its policy is asked likewise
+    size_t saved_ranges_max = kSavedRangesMax;    // of each kind in one object of a checkpoint
   };
   CellEngine(Broker& broker, Options options);
   ~CellEngine() override;

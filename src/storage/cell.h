@@ -218,6 +218,7 @@ class Cell final : private PackerHost, private CompactHost {
   template <typename Change>
   void free_by(Partition& partition, Change change);
   // PackerHost and CompactHost
+  bool makes_segment_of(const base::PartitionKey& key) const override { return packer_.makes_segment_of(key); }
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
   bool can_log_moves() const override { return !failed_ && files_.can_advance(true); }
   bool moves_must_wait() const override { return round_ != nullptr && round_->part.has_value(); }

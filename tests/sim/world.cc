@@ -70,14 +70,14 @@ base::Result<> Node::open_cell(size_t cell) {
                .durability = early ? storage::Durability::kInterval : storage::Durability::kCommit},
       .groups = {},
       .new_id = [this] { return new_id(); },
-      .compaction = [](const broker::StreamRecord& record) -> std::optional<broker::CompactionPolicy> {
-        if (record.name != kKeyedStream) return std::nullopt;
-        return broker::CompactionPolicy{.dirty_ratio_min = 0.2,
-                                        .delete_retention_ms = 2'000,
-                                        .active_age_ms_max = 20,
-                                        .active_bytes_max = 64 * 1024};
-      },
-      .compaction_interval = std::chrono::milliseconds(50),
+      .compaction = {.policy = [](const broker::StreamRecord& record) -> std::optional<broker::CompactionPolicy> {
+                       if (record.name != kKeyedStream) return std::nullopt;
+                       return broker::CompactionPolicy{.dirty_ratio_min = 0.2,
+                                                       .delete_retention_ms = 2'000,
+                                                       .active_age_ms_max = 20,
+                                                       .active_bytes_max = 64 * 1024};
+                     },
+                     .interval = std::chrono::milliseconds(50)},
       .saved_ranges_max = 3};
   options.cell.compact_bytes_max = 24 * 8 * 4;  // a few keys: most passes come to an end before the dirty part does
   options.groups.session_timeout_ms_min = 500;
