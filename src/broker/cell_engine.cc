@@ -49,7 +49,8 @@ CellEngine::CellEngine(Broker& broker, Options options)
       group_defaults_(options.groups),
       groups_(*this, *this, options.groups, std::move(options.new_id)),
       retention_(std::move(options.retention)),
-      compaction_(broker, cell_, std::move(options.compaction), options.compaction_interval) {
+      compaction_(broker, cell_, std::move(options.compaction)),
+      saved_ranges_max_(options.saved_ranges_max) {
   metrics_.undurable_limit.set(static_cast<int64_t>(cell_.options().undurable_bytes_max));
 }
 

@@ -24,14 +24,16 @@
 
 namespace polylog::broker {
 
+inline constexpr size_t kSavedRangesMax = 2048;  // 64 KiB with both kinds
+
 // What an answer waits for that depends on nothing new.
 inline constexpr base::Lsn kCommittedAlready{0};
 inline std::unexpected<base::Error> no_such_partition() {
   return base::fail(base::ErrorCode::kNotFound, "no such partition here");
 }
 
-// The members are defined in cell_engine.cc (requests, groups, the gate, turns), cell_reads.cc, cell_queues.cc and
-// cell_state.cc.
+// The members are defined in cell_engine.cc (requests, groups, the gate, turns), cell_reads.cc, cell_queues.cc,
+// cell_state.cc and cell_objects.cc (checkpoints).
 class CellEngine final : public storage::Engine, public QueueHost, public GroupOutput, public StreamDirectory {
  public:
   struct Options {
@@ -40,8 +42,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     std::function<base::Uuid()> new_id;
     // What a stream keeps; asked every few seconds, so that a changed setting acts. Empty: everything.
     std::function<RetentionPolicy(const StreamRecord&)> retention = {};
-    CompactionPolicyOf compaction = {};  // likewise; empty: nothing is compacted
-    base::Duration compaction_interval = kCompactionInterval;
+    CompactionSchedule::Options compaction = {};  // its policy is asked likewise
+    size_t saved_ranges_max = kSavedRangesMax;    // of each kind in one object of a checkpoint
   };
   CellEngine(Broker& broker, Options options);
   ~CellEngine() override;
@@ -77,6 +79,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
     AppendRequest request;
   };
   struct ReadOp;
+  class Walk;
   struct Metrics {
     Metrics(base::Registry& registry, base::CellId cell);
     struct Total {  // of the cell's own count
@@ -139,8 +142,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   // storage::Engine
   base::Result<> replay(const storage::Mutation& mutation, base::Lsn lsn) override;
   base::Result<> restore(const storage::CheckpointObject& object) override;
-  std::vector<std::string> object_names() const override;
-  bool snapshot(const std::string& name, base::Writer& payload, storage::CheckpointObject& object) const override;
+  std::unique_ptr<storage::ObjectWalk> walk_objects() override;
   void on_commit(base::Lsn committed) override;
   void on_partition_commit(storage::Partition& partition) override;
   void on_cell_failed(const base::Error& error) override;
@@ -174,6 +176,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   std::function<RetentionPolicy(const StreamRecord&)> retention_;
   CompactionSchedule compaction_;
+  const size_t saved_ranges_max_;
+  uint64_t walks_ = 0;  // over all objects
   Watches watches_;
   std::deque<Gated> gated_;  // ascending
   // What producers had sent before they were told to stop, in order. Bounded by the cores' IngressBudgets.

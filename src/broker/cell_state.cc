@@ -1,4 +1,4 @@
-// CellEngine's durable state: what the catalog makes and drops, replay, and the objects of a checkpoint.
+// CellEngine's durable state: what the catalog makes and drops, and replay.
 #include <fmt/format.h>
 
 #include "broker/cell_engine.h"
@@ -9,15 +9,6 @@ namespace {
 
 constexpr auto kRetentionInterval = std::chrono::seconds(5);  // acts within this of being due
 constexpr size_t kRetentionPartitionsPerTurn = 256;
-
-constexpr char kQueueName = 'q', kGroupName = 'g', kCompactedName = 'c';  // first byte of a checkpoint object's name
-
-std::string name_of(char kind, const base::PartitionKey& key) {
-  base::Writer name;
-  name.u8(static_cast<uint8_t>(kind));
-  storage::write_key(name, key);
-  return std::string(base::as_text(name.view()));
-}
 
 }  // namespace
 
@@ -138,7 +129,7 @@ void CellEngine::each_stream(const std::function<void(std::string_view name, con
   }
 }
 
-// --- replay and checkpoints
+// --- replay
 
 base::Result<> CellEngine::replay(const storage::Mutation& mutation, base::Lsn lsn) {
   if (mutation.version != 1)
@@ -163,54 +154,6 @@ base::Result<> CellEngine::replay(const storage::Mutation& mutation, base::Lsn l
     subscription.apply_settled(ranges.ranges, lsn);
   }
   return {};
-}
-
-base::Result<> CellEngine::restore(const storage::CheckpointObject& object) {
-  if (object.version != 1) return base::fail(base::ErrorCode::kCorrupt, "a checkpoint of a newer version of polylog");
-  if (object.type == kGroupObject) return groups_.restore(object.payload, object.stamp);
-  if (object.type == kCompactedObject) return compaction_.restore(object.payload, object.stamp);
-  base::Reader in(object.payload);
-  const base::PartitionKey key = storage::read_key(in);
-  if (object.type != kSubscriptionObject || !queue_for(key).subscription().load(in, object.stamp))
-    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's object does not decode");
-  return {};
-}
-
-std::vector<std::string> CellEngine::object_names() const {
-  std::vector<std::string> names;
-  for (const auto& [key, queue] : queues_) names.push_back(name_of(kQueueName, key));
-  for (const std::string& group : groups_.names()) names.push_back(kGroupName + group);
-  for (const base::PartitionKey& key : compaction_.saved()) names.push_back(name_of(kCompactedName, key));
-  return names;
-}
-
-bool CellEngine::snapshot(const std::string& name, base::Writer& payload, storage::CheckpointObject& object) const {
-  const std::string rest = name.substr(1);
-  if (name[0] == kGroupName) {
-    const auto bytes = groups_.snapshot(rest);
-    if (!bytes) return false;
-    payload.bytes(*bytes);
-    object.type = kGroupObject;
-    object.stamp = groups_.stamp(rest);
-    return true;
-  }
-  base::Reader in(base::as_view(rest));
-  const base::PartitionKey key = storage::read_key(in);
-  if (name[0] == kCompactedName) {
-    const auto stamp = compaction_.save(key, payload);
-    object.type = kCompactedObject;
-    object.stamp = stamp.value_or(base::Lsn{});
-    return stamp.has_value();
-  }
-  const auto queue = queues_.find(key);
-  if (queue == queues_.end()) return false;
-  const Subscription& subscription = queue->second->subscription();
-  if (subscription.stamp() == base::Lsn{}) return false;  // nothing durable ever happened
-  storage::write_key(payload, key);
-  subscription.save(payload);
-  object.type = kSubscriptionObject;
-  object.stamp = subscription.stamp();
-  return true;
 }
 
 }  // namespace polylog::broker

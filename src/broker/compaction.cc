@@ -79,13 +79,17 @@ Cleanable cleanable_part(const Partition& partition, const CompactionPolicy& pol
   return walk.part();
 }
 
-bool is_due(const Cleanable& part, const CompactionPolicy& policy, const CompactedTo& compacted,
-            std::optional<base::WallTime> oldest_dirty, base::WallTime now) {
-  if (compacted.deletes_until.ms >= 0 && compacted.deletes_until < now && part.end > base::Offset(0)) return true;
-  if (part.end <= part.dirty) return false;
-  if (part.ratio() > policy.dirty_ratio_min) return true;
-  if (policy.max_lag_ms == INT64_MAX) return false;
-  return !oldest_dirty || now.ms - oldest_dirty->ms > policy.max_lag_ms;
+std::optional<double> urgency(const Cleanable& part, const CompactionPolicy& policy, const CompactedTo& compacted,
+                              std::optional<base::WallTime> oldest_dirty, base::WallTime now) {
+  if (part.end > part.dirty && policy.max_lag_ms != INT64_MAX) {
+    if (!oldest_dirty) return 2;
+    const int64_t age_ms = now.ms - oldest_dirty->ms;
+    if (age_ms > policy.max_lag_ms)
+      return 1 + static_cast<double>(age_ms) / static_cast<double>(std::max<int64_t>(policy.max_lag_ms, 1));
+  }
+  if (compacted.deletes_until.ms >= 0 && compacted.deletes_until < now && part.end > base::Offset(0)) return 1;
+  if (part.end > part.dirty && part.ratio() > policy.dirty_ratio_min) return part.ratio();
+  return std::nullopt;
 }
 
 }  // namespace polylog::broker

@@ -45,8 +45,9 @@ inline constexpr size_t kCleanableStepsMax = 65'536;
 Cleanable cleanable_part(const storage::Partition& partition, const CompactionPolicy& policy,
                          const CompactedTo& compacted, const storage::WalPosition& durable_end, base::WallTime now);
 
-// `oldest_dirty`: since when the dirty part waits, if that is known.
-bool is_due(const Cleanable& part, const CompactionPolicy& policy, const CompactedTo& compacted,
-            std::optional<base::WallTime> oldest_dirty, base::WallTime now);
+// Nothing: it is not due. Else how urgent: the dirty ratio; 1 when marks that delete keys may go; from 2 on when dirty
+// records are older than they may be, and more the older they are. `oldest_dirty`: since when the dirty part waits, if known.
+std::optional<double> urgency(const Cleanable& part, const CompactionPolicy& policy, const CompactedTo& compacted,
+                              std::optional<base::WallTime> oldest_dirty, base::WallTime now);
 
 }  // namespace polylog::broker

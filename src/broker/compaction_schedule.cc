@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "broker/broker.h"
 #include "broker/encoding.h"
@@ -13,8 +15,9 @@ namespace {
 using storage::Compactor;
 using storage::Partition;
 
-constexpr auto kRetryAfter = std::chrono::seconds(30);
+constexpr base::Duration kRetryAfterMin = std::chrono::seconds(30), kRetryAfterMax = std::chrono::hours(1);
 constexpr size_t kPartitionsPerTurn = 256;
+constexpr size_t kStepsPerTurn = 16'384;  // batches and segments looked at; one partition may have more
 constexpr uint64_t kSegmentBytesMin = 8 * base::limits::kMiB;  // smaller ones only where there is no more
 constexpr uint64_t kSegmentBytesMax = 128 * base::limits::kMiB;
 
@@ -32,107 +35,167 @@ CompactionSchedule::Metrics::Metrics(base::Registry& registry, base::CellId cell
       written_bytes(registry.counter("polylog_compaction_written_bytes_total", "Bytes of batches that compaction wrote",
                                      label_of(cell))),
       removed_records(registry.counter("polylog_compaction_removed_records_total", "Records that compaction removed",
-                                       label_of(cell))) {}
+                                       label_of(cell))),
+      failing(registry.gauge("polylog_compaction_failing_partitions",
+                             "Partitions whose last compaction ended with an error", label_of(cell))) {}
 
-CompactionSchedule::CompactionSchedule(Broker& broker, storage::Cell& cell, CompactionPolicyOf policy,
-                                       base::Duration interval)
-    : broker_(broker),
-      cell_(cell),
-      policy_(std::move(policy)),
-      interval_(interval),
-      metrics_(broker.metrics(), cell.id()) {}
+CompactionSchedule::CompactionSchedule(Broker& broker, storage::Cell& cell, Options options)
+    : broker_(broker), cell_(cell), options_(std::move(options)), metrics_(broker.metrics(), cell.id()) {}
 
 void CompactionSchedule::start() {
   std::erase_if(states_, [this](const auto& entry) { return cell_.find(entry.first) == nullptr; });
-  if (policy_) arm();
+  if (options_.policy) arm();
 }
 
 void CompactionSchedule::arm() {
-  broker_.loop().call_at(broker_.loop().now() + interval_, [this] {
+  broker_.loop().call_at(broker_.loop().now() + options_.interval, [this] {
     if (!cell_.failed()) sweep({});
   });
 }
 
-// Each partition once, some hundreds a turn; what is due is compacted before the next one is looked at.
-void CompactionSchedule::sweep(Left left) {
-  if (left.keys.empty() && left.next_bucket) left.next_bucket = cell_.keys(*left.next_bucket, left.keys);
-  for (size_t i = 0; i < kPartitionsPerTurn && !left.keys.empty(); ++i) {
-    const base::PartitionKey key = left.keys.back();
-    left.keys.pop_back();
-    if (begin_if_due(key, left)) return;
+// Each partition once, some hundreds a turn.
+void CompactionSchedule::sweep(Sweep sweep) {
+  if (sweep.keys.empty() && sweep.next_bucket) sweep.next_bucket = cell_.keys(*sweep.next_bucket, sweep.keys);
+  size_t steps = 0;
+  for (size_t i = 0; i < kPartitionsPerTurn && steps < kStepsPerTurn && !sweep.keys.empty(); ++i) {
+    const base::PartitionKey key = sweep.keys.back();
+    sweep.keys.pop_back();
+    if (const auto due = look_at(key, steps)) sweep.found[lane_of(*due)].push_back({key, due->urgency});
   }
-  if (left.keys.empty() && !left.next_bucket) return arm();
-  broker_.loop().call_at(broker_.loop().now(), [this, left = std::move(left)]() mutable { sweep(std::move(left)); });
+  if (sweep.keys.empty() && !sweep.next_bucket) return end_sweep(sweep);
+  broker_.loop().call_at(broker_.loop().now(), [this, sweep = std::move(sweep)]() mutable {
+    if (!cell_.failed()) this->sweep(std::move(sweep));
+  });
 }
 
-// True: it runs, and the sweep goes on when it is done.
-bool CompactionSchedule::begin_if_due(const base::PartitionKey& key, Left& left) {
-  Partition* partition = cell_.find(key);
-  if (partition == nullptr || !partition->moves_to_segments() || partition->memory_only() || cell_.disk_full() ||
-      cell_.room_is_short())
-    return false;
+void CompactionSchedule::end_sweep(Sweep& sweep) {
+  due_ = std::move(sweep.found);
+  for (const Lane lane : {kShort, kLong}) {
+    std::ranges::sort(due_[lane], {}, [](const Candidate& c) { return std::pair(c.urgency, c.partition); });
+    begin_next(lane);
+  }
+  arm();
+}
+
+CompactionSchedule::Lane CompactionSchedule::lane_of(const Due& due) const {
+  return due.part.clean_bytes + due.part.dirty_bytes <= options_.short_bytes_max ? kShort : kLong;
+}
+
+bool CompactionSchedule::must_wait(const State& state, const Partition& partition) const {
+  if (!state.failed) return false;
+  const bool is_changed = partition.start() != state.failed->start;
+  return broker_.loop().now() < state.failed->at + (is_changed ? kRetryAfterMin : state.failed->retry_after);
+}
+
+std::optional<CompactionSchedule::Due> CompactionSchedule::look_at(const base::PartitionKey& key, size_t& steps) {
+  const Partition* partition = cell_.find(key);
+  if (partition == nullptr || !partition->moves_to_segments() || partition->memory_only() ||
+      std::ranges::find(running_, key) != running_.end())
+    return std::nullopt;
   const auto record = broker_.catalog().find(key.stream);
-  const auto policy = record ? policy_(*record) : std::nullopt;
-  if (!policy) return false;
+  const auto policy = record ? options_.policy(*record) : std::nullopt;
+  if (!policy) return std::nullopt;
   State& state = states_[key];
-  if (broker_.loop().now() < state.not_before) return false;
+  if (must_wait(state, *partition)) return std::nullopt;
   const base::WallTime now = cell_.now();
+  steps += partition->segments().size() + std::min(partition->batches().size(), kCleanableStepsMax);
   const Cleanable part = cleanable_part(*partition, *policy, state.to, cell_.wal().durable_end(), now);
   if (part.end > part.dirty && state.seen_dirty != part.dirty) {
     state.seen_dirty = part.dirty;
     state.dirty_since = part.oldest_dirty;
   }
-  if (!is_due(part, *policy, state.to, state.dirty_since, now)) return false;
-  partition->set_moves_to_segments(false);  // until this is done
-  cell_.compactor().run({.partition = key,
-                         .dirty = part.dirty,
-                         .end = part.end,
-                         .now = now,
-                         .delete_retention_ms = policy->delete_retention_ms,
-                         .segment_bytes_max = std::clamp(policy->active_bytes_max, kSegmentBytesMin, kSegmentBytesMax),
-                         .segment_span_ms = policy->segment_span_ms,
-                         .format_of = [&encodings = broker_.encodings()](uint8_t tag) -> const storage::CompactFormat* {
-                           const Encoding* encoding = encodings.find(tag);
-                           return encoding == nullptr ? nullptr : encoding->compact_format();
-                         }},
-                        [this, key, left = std::move(left),
-                         begun = broker_.loop().now()](const base::Result<Compactor::Outcome>& outcome) mutable {
-                          done(key, outcome, broker_.loop().now() - begun);
-                          broker_.loop().call_at(broker_.loop().now(),
-                                                 [this, left = std::move(left)]() mutable { sweep(std::move(left)); });
-                        });
-  return true;
+  const auto how = urgency(part, *policy, state.to, state.dirty_since, now);
+  return how ? std::optional(Due{part, *policy, *how}) : std::nullopt;
+}
+
+// --- passes
+
+void CompactionSchedule::begin_next(Lane lane) {
+  auto& due = due_[lane];
+  while (!running_[lane] && !due.empty() && !cell_.failed() && !cell_.disk_full() && !cell_.room_is_short()) {
+    const base::PartitionKey key = due.back().partition;
+    due.pop_back();
+    size_t steps = 0;
+    if (const auto still = look_at(key, steps)) begin(key, *still, lane);
+  }
+}
+
+void CompactionSchedule::begin(const base::PartitionKey& key, const Due& due, Lane lane) {
+  const CompactionPolicy& policy = due.policy;
+  running_[lane] = key;
+  cell_.compactor().run(
+      {.partition = key,
+       .dirty = due.part.dirty,
+       .end = due.part.end,
+       .now = cell_.now(),
+       .delete_retention_ms = policy.delete_retention_ms,
+       .segment_bytes_max = std::clamp(policy.active_bytes_max, kSegmentBytesMin, kSegmentBytesMax),
+       .segment_span_ms = policy.segment_span_ms,
+       .format_of = [&encodings = broker_.encodings()](uint8_t tag) -> const storage::CompactFormat* {
+         const Encoding* encoding = encodings.find(tag);
+         return encoding == nullptr ? nullptr : encoding->compact_format();
+       }},
+      [this, key, lane, begun = broker_.loop().now()](const base::Result<Compactor::Outcome>& outcome) {
+        running_[lane].reset();
+        done(key, outcome, broker_.loop().now() - begun);
+        broker_.loop().call_at(broker_.loop().now(), [this, lane] { begin_next(lane); });
+      });
 }
 
 void CompactionSchedule::done(const base::PartitionKey& key, const base::Result<Compactor::Outcome>& outcome,
                               base::Duration took) {
-  Partition* partition = cell_.find(key);
+  const Partition* partition = cell_.find(key);
   if (partition == nullptr) return;  // dropped meanwhile
-  partition->set_moves_to_segments(true);
   State& state = states_[key];
-  if (!outcome) {
-    if (outcome.error().code == base::ErrorCode::kConflict) return;  // the next sweep finds it again
-    metrics_.failures.add();
-    state.not_before = broker_.loop().now() + kRetryAfter;
-    base::log_warn("storage",
-                   fmt::format("cannot compact a partition: {}; trying again in {} s", outcome.error().text,
-                               std::chrono::seconds(kRetryAfter).count()),
+  if (outcome) return succeeded(key, state, *outcome, took);
+  if (outcome.error().code != base::ErrorCode::kConflict)  // that one the next sweep finds again
+    failed(key, state, *partition, outcome.error());
+}
+
+void CompactionSchedule::failed(const base::PartitionKey& key, State& state, const Partition& partition,
+                                const base::Error& error) {
+  metrics_.failures.add();
+  const bool is_news = !state.failed;
+  const bool again = state.failed && state.failed->start == partition.start() &&
+                     error.code != base::ErrorCode::kDiskFull;  // room may come any time
+  state.failed = {.at = broker_.loop().now(),
+                  .retry_after = again ? std::min(2 * state.failed->retry_after, kRetryAfterMax) : kRetryAfterMin,
+                  .start = partition.start()};
+  if (!is_news) return;
+  metrics_.failing.add(1);
+  base::log_warn("storage",
+                 fmt::format("cannot compact a partition: {}; trying again in {} s, and then less and less often",
+                             error.text, std::chrono::duration_cast<std::chrono::seconds>(kRetryAfterMin).count()),
+                 {{"cell", cell_.id().value}, {"stream", key.stream.to_string()}, {"partition", key.index}});
+}
+
+void CompactionSchedule::succeeded(const base::PartitionKey& key, State& state, const Compactor::Outcome& outcome,
+                                   base::Duration took) {
+  if (std::exchange(state.failed, std::nullopt)) {
+    metrics_.failing.add(-1);
+    base::log_info("storage", "a partition can be compacted again",
                    {{"cell", cell_.id().value}, {"stream", key.stream.to_string()}, {"partition", key.index}});
-    return;
   }
   metrics_.passes.add();
-  metrics_.read_bytes.add(outcome->counts.bytes_read);
-  metrics_.written_bytes.add(outcome->counts.bytes_written);
-  metrics_.removed_records.add(outcome->counts.records_removed);
+  metrics_.read_bytes.add(outcome.counts.bytes_read);
+  metrics_.written_bytes.add(outcome.counts.bytes_written);
+  metrics_.removed_records.add(outcome.counts.records_removed);
   base::log_debug("storage", "compacted a partition",
                   {{"cell", cell_.id().value},
                    {"stream", key.stream.to_string()},
                    {"partition", key.index},
-                   {"read_bytes", outcome->counts.bytes_read},
-                   {"written_bytes", outcome->counts.bytes_written},
-                   {"records_removed", outcome->counts.records_removed},
+                   {"read_bytes", outcome.counts.bytes_read},
+                   {"written_bytes", outcome.counts.bytes_written},
+                   {"records_removed", outcome.counts.records_removed},
                    {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(took).count()}});
-  log(key, state, {outcome->clean, outcome->deletes_until.value_or(base::WallTime{-1})});
+  log(key, state, {outcome.clean, outcome.deletes_until.value_or(base::WallTime{-1})});
+}
+
+void CompactionSchedule::drop(const base::PartitionKey& partition) {
+  const auto found = states_.find(partition);
+  if (found == states_.end()) return;
+  if (found->second.failed) metrics_.failing.add(-1);
+  states_.erase(found);
 }
 
 // --- durable state
@@ -164,11 +227,9 @@ base::Result<> CompactionSchedule::restore(base::View object, base::Lsn stamp) {
   return {};
 }
 
-std::vector<base::PartitionKey> CompactionSchedule::saved() const {
-  std::vector<base::PartitionKey> keys;
-  for (const auto& [key, state] : states_)
-    if (state.stamp != base::Lsn{}) keys.push_back(key);
-  return keys;
+std::optional<base::PartitionKey> CompactionSchedule::next_after(const std::optional<base::PartitionKey>& after) const {
+  const auto next = after ? states_.upper_bound(*after) : states_.begin();
+  return next == states_.end() ? std::nullopt : std::optional(next->first);
 }
 
 std::optional<base::Lsn> CompactionSchedule::save(const base::PartitionKey& partition, base::Writer& out) const {

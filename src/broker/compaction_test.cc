@@ -29,6 +29,10 @@ struct Filled {
   storage::Partition p{{{}, 0}, false};
 };
 
+constexpr CompactedTo kNever;
+constexpr std::optional<WallTime> kUnknown;
+bool is_due(const auto&... what) { return urgency(what...).has_value(); }
+
 constexpr CompactionPolicy kNothingActive{.active_age_ms_max = 0};
 
 TEST_CASE("what_is_young_and_near_the_end_is_active") {
@@ -66,7 +70,9 @@ TEST_CASE("clean_and_dirty_bytes_make_the_ratio_and_it_must_be_passed") {
   CHECK(part.dirty_bytes == 400);
   CHECK(part.ratio() == doctest::Approx(0.4));
   CHECK(part.oldest_dirty == WallTime{7000});
-  const auto due = [&](double ratio) { return is_due(part, {.dirty_ratio_min = ratio}, {}, {}, {100'000}); };
+  const auto due = [&](double ratio) {
+    return is_due(part, CompactionPolicy{.dirty_ratio_min = ratio}, kNever, kUnknown, WallTime{100'000});
+  };
   CHECK(due(0.39));
   CHECK(!due(0.4));
   CHECK(!due(0.5));
@@ -76,10 +82,10 @@ TEST_CASE("old_dirty_records_make_it_due_whatever_the_ratio") {
   const Filled f;
   const Cleanable part = f.part(kNothingActive, 100'000, {.clean_end = Offset(60)});
   const CompactionPolicy policy{.max_lag_ms = 5000, .dirty_ratio_min = 1};
-  CHECK(!is_due(part, policy, {}, part.oldest_dirty, {12'000}));
-  CHECK(is_due(part, policy, {}, part.oldest_dirty, {12'001}));
-  CHECK(is_due(part, policy, {}, std::nullopt, {0}));  // nobody knows since when
-  CHECK(!is_due(part, {.dirty_ratio_min = 1}, {}, std::nullopt, {1'000'000}));
+  CHECK(!is_due(part, policy, kNever, part.oldest_dirty, WallTime{12'000}));
+  CHECK(is_due(part, policy, kNever, part.oldest_dirty, WallTime{12'001}));
+  CHECK(is_due(part, policy, kNever, kUnknown, WallTime{0}));  // nobody knows since when
+  CHECK(!is_due(part, CompactionPolicy{.dirty_ratio_min = 1}, kNever, kUnknown, WallTime{1'000'000}));
 }
 
 TEST_CASE("deletes_whose_time_is_over_make_a_clean_log_due") {
@@ -87,9 +93,23 @@ TEST_CASE("deletes_whose_time_is_over_make_a_clean_log_due") {
   const CompactedTo to{.clean_end = Offset(100), .deletes_until = {50'000}};
   const Cleanable part = f.part(kNothingActive, 100'000, to);
   CHECK(part.dirty == part.end);
-  CHECK(!is_due(part, {}, to, {}, {50'000}));
-  CHECK(is_due(part, {}, to, {}, {50'001}));
-  CHECK(!is_due(part, {}, {.clean_end = Offset(100)}, {}, {50'001}));
+  CHECK(!is_due(part, CompactionPolicy{}, to, kUnknown, WallTime{50'000}));
+  CHECK(is_due(part, CompactionPolicy{}, to, kUnknown, WallTime{50'001}));
+  CHECK(!is_due(part, CompactionPolicy{}, CompactedTo{.clean_end = Offset(100)}, kUnknown, WallTime{50'001}));
+}
+
+TEST_CASE("what_is_overdue_is_more_urgent_than_what_is_dirty_and_the_more_the_older") {
+  const Filled f;
+  const Cleanable part = f.part(kNothingActive, 100'000, {.clean_end = Offset(60)});
+  const CompactionPolicy policy{.max_lag_ms = 5000, .dirty_ratio_min = 0.1};
+  const auto how = [&](WallTime now, CompactedTo to = {}) {
+    return *urgency(part, policy, to, part.oldest_dirty, now);
+  };
+  CHECK(how({12'000}) == doctest::Approx(0.4));
+  CHECK(how({12'000}, {.deletes_until = {11'000}}) == 1);
+  CHECK(how({12'001}) > 2);
+  CHECK(how({12'001}, {.deletes_until = {11'000}}) > 2);
+  CHECK(how({20'000}) > how({15'000}));
 }
 
 TEST_CASE("a_segment_that_is_clean_in_part_counts_by_its_share") {

@@ -58,10 +58,14 @@ struct EngineKit {
                                                     .directory = "/cell" + std::to_string(i),
                                                     .id = base::CellId(i),
                                                     .wal_file_bytes = base::limits::kWalFileBytesMin,
-                                                    .reserve_bytes = 2 * base::limits::kMiB},
+                                                    .reserve_bytes = 2 * base::limits::kMiB,
+                                                    .tail_bytes_max = tail_bytes_max,
+                                                    .pack_bytes_per_second = pack_bytes_per_second},
                                            .groups = {},
                                            .new_id = [this] { return new_id(); },
-                                           .retention = retention});
+                                           .retention = retention,
+                                           .compaction = compaction,
+                                           .saved_ranges_max = saved_ranges_max});
       opened.push_back(engine->open().has_value());
       brokers[i]->add_cell(base::CellId(i), std::move(engine));
     }
@@ -135,6 +139,9 @@ struct EngineKit {
   const size_t ingress_bytes;
   EncodingRegistry encodings;
   std::function<RetentionPolicy(const StreamRecord&)> retention;  // from the next open() on
+  CompactionSchedule::Options compaction;                         // likewise
+  size_t saved_ranges_max = kSavedRangesMax;                      // likewise
+  uint64_t pack_bytes_per_second = 256 * base::limits::kMiB;      // likewise
   base::Registry metrics;
   std::vector<Broker*> all;
   std::vector<std::unique_ptr<Broker>> brokers;
@@ -142,6 +149,7 @@ struct EngineKit {
   std::unique_ptr<storage::LocalMetaStore> store;
   std::unique_ptr<CatalogService> service;
   std::unique_ptr<RecordingSession> session;
+  size_t tail_bytes_max = 64 * base::limits::kMiB;  // from the next open() on
   uint64_t next_token = 1;
 };
 

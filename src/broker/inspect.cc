@@ -88,9 +88,10 @@ base::Result<std::string> inspect_object(const storage::CheckpointObject& object
   base::Reader in(object.payload);
   const base::PartitionKey key = storage::read_key(in);
   Subscription subscription;
-  if (object.type != kSubscriptionObject || !subscription.load(in, object.stamp))
+  const bool is_part = object.type == kSubscriptionPartObject;
+  if ((object.type != kSubscriptionObject && !is_part) || !subscription.load(in, object.stamp))
     return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's object does not decode");
-  return fmt::format("subscription of {} {}", text_of(key), subscription.describe());
+  return fmt::format("{}subscription of {} {}", is_part ? "more of the " : "", text_of(key), subscription.describe());
 }
 
 base::Result<std::string> inspect_meta(std::string_view key, std::string_view value) {

@@ -20,10 +20,11 @@ inline constexpr auto kQueueDroppedMutation = static_cast<storage::MutationType>
 inline constexpr auto kCompactedMutation = static_cast<storage::MutationType>(0x103);
 inline constexpr auto kGroupMutation = static_cast<storage::MutationType>(0x200);
 
-// Objects of a checkpoint (storage/checkpoint.h): a subscription is key | what Subscription::save() wrote; what was compacted is
-// like its mutation.
+// Objects of a checkpoint (storage/checkpoint.h): a subscription, and further parts of one, are key | what
+// Subscription::save() and save_more() wrote; what was compacted is like its mutation.
 inline constexpr uint16_t kSubscriptionObject = 0x100;
 inline constexpr uint16_t kCompactedObject = 0x101;
+inline constexpr uint16_t kSubscriptionPartObject = 0x102;
 inline constexpr uint16_t kGroupObject = 0x200;
 
 struct RangesMutation {

@@ -149,7 +149,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
           .burst_bytes = std::min(config_.storage.burst_bytes, space.total_bytes / kDiskShareOfBursts / dir_->cells()),
           .open_files_max = open_files_max() / dir_->cells(),
           .pack_bytes_per_second = config_.storage.pack_bytes_per_second,
-          .compact_bytes_max = compact_memory_bytes_of(config_, shares) / dir_->cells(),
+          .compact_bytes_max = compact_memory_bytes_of(config_, shares) / dir_->cells() / broker::kCompactionsAtATime,
           .durability =
               config_.durability == Durability::kCommit ? storage::Durability::kCommit : storage::Durability::kInterval,
           .durability_interval = std::chrono::milliseconds(config_.durability_interval_ms)};
@@ -166,7 +166,9 @@ base::Result<> Node::open_cells() {
         .groups = group_config_of(config_),
         .new_id = base::Uuid::random,
         .retention = [&shared](const broker::StreamRecord& record) { return retention_of(record, shared.config()); },
-        .compaction = [&shared](const broker::StreamRecord& record) { return compaction_of(record, shared.config()); }};
+        .compaction = {.policy = [&shared](const broker::StreamRecord& record) {
+          return compaction_of(record, shared.config());
+        }}};
     auto engine = std::make_unique<broker::CellEngine>(home, std::move(options));
     const auto report = engine->open();
     if (report) {

@@ -32,6 +32,17 @@ namespace polylog::storage {
 
 enum class Durability { kCommit, kInterval };
 
+// All objects of an engine, one after the other, for one checkpoint. Between the steps other work goes on: what comes
+// meanwhile may be left out, what goes may have been saved, nothing comes twice.
+class ObjectWalk {
+ public:
+  enum class Step : uint8_t { kObject, kNothing, kEnd };
+  virtual ~ObjectWalk() = default;
+  // A short step, whatever there is. kObject: `payload` has got an object, or a part of a large one, which `object`
+  // describes (but for its payload). kNothing: there was nothing to save where it looked.
+  virtual Step next(base::Writer& payload, CheckpointObject& object) = 0;
+};
+
 // What the engine keeps in a cell besides partitions, as the cell sees it.
 class Engine {
  public:
@@ -40,10 +51,8 @@ class Engine {
   // skipped by the engine.
   virtual base::Result<> replay(const Mutation& mutation, Lsn lsn) = 0;
   virtual base::Result<> restore(const CheckpointObject& object) = 0;
-  // Checkpoint round: the names of all objects now, then each one's bytes when its turn comes (nullopt: gone since).
-  virtual std::vector<std::string> object_names() const = 0;
-  virtual bool snapshot(const std::string& name, base::Writer& payload, CheckpointObject& object) const = 0;
-  virtual void on_commit(Lsn committed) = 0;  // after partitions' committed ends moved
+  virtual std::unique_ptr<ObjectWalk> walk_objects() = 0;  // one at a time
+  virtual void on_commit(Lsn committed) = 0;               // after partitions' committed ends moved
   virtual void on_partition_commit(Partition& partition) = 0;
   virtual void on_cell_failed(const base::Error& error) = 0;
   virtual void on_space_change(bool full) = 0;
@@ -189,8 +198,7 @@ class Cell final : private PackerHost, private CompactHost {
       Partition::SavedPart saved;
     };
     std::optional<Part> part;
-    std::vector<std::string> objects;
-    size_t next_object = 0;
+    std::unique_ptr<ObjectWalk> objects;
     Lsn highest_stamp;
     std::unique_ptr<CheckpointWriter> writer;
     std::vector<std::function<void(base::Result<>)>> waiting;
@@ -210,6 +218,7 @@ class Cell final : private PackerHost, private CompactHost {
   template <typename Change>
   void free_by(Partition& partition, Change change);
   // PackerHost and CompactHost
+  bool makes_segment_of(const base::PartitionKey& key) const override { return packer_.makes_segment_of(key); }
   uint64_t durable_file() const override { return wal_->durable_end().file_seq; }
   bool can_log_moves() const override { return !failed_ && files_.can_advance(true); }
   bool moves_must_wait() const override { return round_ != nullptr && round_->part.has_value(); }
@@ -231,10 +240,11 @@ class Cell final : private PackerHost, private CompactHost {
   void consider_checkpoint();
   void look_again();
   void checkpoint_step();
-  bool save_part();
-  void save_objects();
+  bool save_partitions();
+  bool save_objects();
   size_t save_partition(Partition& partition);
   size_t save_more_batches();
+  void end_saving();
   void checkpoint_publish();
   void end_round(const base::Result<>& result);
 

@@ -9,8 +9,10 @@ namespace {
 
 constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
 constexpr auto kDiskLags = std::chrono::milliseconds(1);
-constexpr size_t kPartitionsPerTurn = 2048;  // and buckets
-constexpr size_t kBatchesPerObject = 4096;   // 236 KiB
+constexpr size_t kPartitionsPerTurn = 2048;                      // and buckets
+constexpr size_t kBatchesPerObject = 4096;                       // 236 KiB
+constexpr size_t kObjectsPerTurn = 2048;                         // of the engine, and places without one
+constexpr size_t kObjectBytesPerTurn = 64 * base::limits::kKiB;  // they lie scattered in memory, unlike batches
 constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 
 }  // namespace
@@ -56,7 +58,7 @@ void Cell::checkpoint(std::function<void(base::Result<>)> done) {
   round_->dead_files = files_.dead_before(round_->start.position.file_seq);
   round_->dead_extents = extents_.dead();
   round_->number = ++rounds_;
-  round_->objects = engine_.object_names();
+  round_->objects = engine_.walk_objects();
   round_->writer = std::make_unique<CheckpointWriter>(
       options_.disk, *checkpoint_worker_, options_.directory,
       CheckpointHead{.cell = options_.id, .replay_start = round_->start, .leader_ts = now()});
@@ -69,13 +71,13 @@ void Cell::checkpoint_step() {
     options_.loop.call_at(options_.loop.now() + kDiskLags, [this] { checkpoint_step(); });
     return;
   }
-  if (!save_part()) return save_objects();
+  if (!save_partitions() && !save_objects()) return end_saving();
   options_.loop.call_at(options_.loop.now(), [this] { checkpoint_step(); });
 }
 
 // A step's work is bounded by bytes, so that no turn grows long; the next step runs in the next turn.
 // As much as a turn may take; false: all partitions are saved. A table of partitions that grew is gone through again.
-bool Cell::save_part() {
+bool Cell::save_partitions() {
   size_t bytes = 0;
   for (size_t seen = 0; seen < kPartitionsPerTurn && bytes < kCheckpointBlockBytes; ++seen) {
     if (round_->part) {
@@ -123,24 +125,27 @@ size_t Cell::save_more_batches() {
   return payload.size();
 }
 
-void Cell::save_objects() {
-  if (failed_) return end_round(base::fail(base::ErrorCode::kIo, "the cell stopped"));
+// The same of the engine's objects.
+bool Cell::save_objects() {
   size_t bytes = 0;
   base::Writer payload;
-  while (bytes < kCheckpointBlockBytes && round_->next_object < round_->objects.size()) {
+  for (size_t seen = 0; seen < kObjectsPerTurn && bytes < kObjectBytesPerTurn; ++seen) {
     CheckpointObject object;
     payload.clear();
-    if (!engine_.snapshot(round_->objects[round_->next_object++], payload, object)) continue;
+    const ObjectWalk::Step step = round_->objects->next(payload, object);
+    if (step == ObjectWalk::Step::kEnd) return false;
+    if (step == ObjectWalk::Step::kNothing) continue;
     object.payload = payload.view();
     round_->writer->add(object);
     bytes += payload.size();
   }
-  if (round_->next_object == round_->objects.size()) {
-    round_->highest_stamp = appended_lsn();
-    wal_->seal();
-    return checkpoint_publish();
-  }
-  options_.loop.call_at(options_.loop.now(), [this] { save_objects(); });
+  return true;
+}
+
+void Cell::end_saving() {
+  round_->highest_stamp = appended_lsn();
+  wal_->seal();
+  checkpoint_publish();
 }
 
 // Published only when the WAL is durable up to the highest stamp any object may carry.

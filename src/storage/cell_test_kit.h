@@ -29,12 +29,15 @@ inline std::string test_batch(uint64_t number, size_t bytes) {
   return text;
 }
 
+struct NoObjects final : ObjectWalk {
+  Step next(base::Writer&, CheckpointObject&) override { return Step::kEnd; }
+};
+
 class IdleEngine final : public Engine {
  public:
   base::Result<> replay(const Mutation&, Lsn) override { return {}; }
   base::Result<> restore(const CheckpointObject&) override { return {}; }
-  std::vector<std::string> object_names() const override { return {}; }
-  bool snapshot(const std::string&, base::Writer&, CheckpointObject&) const override { return false; }
+  std::unique_ptr<ObjectWalk> walk_objects() override { return std::make_unique<NoObjects>(); }
   void on_commit(Lsn lsn) override {
     committed = lsn;
     ++commits;

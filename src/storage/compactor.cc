@@ -8,8 +8,10 @@
 namespace polylog::storage {
 namespace {
 
-constexpr size_t kStepBytes = 4 * base::limits::kMiB;
+constexpr uint64_t kStepBytesMin = 16 * base::limits::kKiB, kStepBytesMax = 4 * base::limits::kMiB;
+constexpr uint64_t kStepsPerSecond = 32;        // at least, where the pace is slow: others wait for a step
 constexpr uint64_t kGroupBatchesMax = 262'144;  // of one new segment: 14 MiB of index while it is written
+constexpr auto kPackerPause = std::chrono::milliseconds(10);
 
 }  // namespace
 
@@ -36,6 +38,13 @@ struct Compactor::Step {
   Offset next() const { return batches.empty() ? end : batches.back().ref.end_offset(); }
 };
 
+// What one new segment takes the place of: some segments, then some batches behind them.
+struct Compactor::Group {
+  Offset base, end;
+  uint64_t id = 0;
+  size_t segments = 0, batches = 0;
+};
+
 // The parts below `core` belong to the core between steps, and to the worker while a step runs.
 struct Compactor::Pass {
   Pass(Plan wanted, Done when_done, const Options& options)
@@ -51,11 +60,6 @@ struct Compactor::Pass {
   // core
   bool mapping = true;
   Offset next;  // what is read next
-  struct Group {
-    Offset base, end;
-    uint64_t id = 0;
-    size_t segments = 0, batches = 0;
-  };
   std::optional<Group> group;
   std::unordered_set<int64_t> last_of_writers;  // base offsets
   // steps
@@ -147,12 +151,23 @@ Compactor::Compactor(Options options, Extents& extents, CompactHost& host)
 Compactor::~Compactor() = default;
 
 void Compactor::run(Plan plan, Done done) {
-  pass_ = std::make_shared<Pass>(std::move(plan), std::move(done), options_);
-  pass_->next = pass_->plan.dirty;
+  auto pass = std::make_shared<Pass>(std::move(plan), std::move(done), options_);
+  pass->next = pass->plan.dirty;
+  if (pass_ != nullptr) return waiting_.push_back(std::move(pass));
+  pass_ = std::move(pass);
   next_step();
 }
 
+// Between two steps, when nothing is on the worker.
+void Compactor::take_turns() {
+  if (waiting_.empty()) return;
+  if (pass_ != nullptr) waiting_.push_back(std::move(pass_));
+  pass_ = std::move(waiting_.front());
+  waiting_.pop_front();
+}
+
 void Compactor::next_step() {
+  take_turns();
   Partition* partition = host_.find(pass_->plan.partition);
   if (stopped_ || partition == nullptr) return end_pass(base::fail(base::ErrorCode::kNotFound, "dropped meanwhile"));
   pass_->next = std::max(pass_->next, partition->start());
@@ -167,17 +182,18 @@ void Compactor::next_step() {
 // What lies at `from` and behind it, up to `end`.
 base::Result<std::shared_ptr<Compactor::Step>> Compactor::make_step(const Partition& partition, Offset from,
                                                                     Offset end) const {
+  const size_t bytes_max = std::clamp(options_.bytes_per_second / kStepsPerSecond, kStepBytesMin, kStepBytesMax);
   auto step = std::make_shared<Step>();
   step->from = from;
   step->end = end;
   if (const SegmentRef* segment = partition.segment_at(from)) {
     step->source = host_.source_of(*segment);
-    step->wish = {.from = from, .end = end, .bytes_max = kStepBytes, .span_encoding = {}};
+    step->wish = {.from = from, .end = end, .bytes_max = bytes_max, .span_encoding = {}};
     step->end = std::min(end, segment->end_offset);
     return step;
   }
   std::vector<StoredBatch> batches;
-  partition.read(from, end, kStepBytes, batches);
+  partition.read(from, end, bytes_max, batches);
   if (batches.empty()) return base::fail(base::ErrorCode::kConflict, "nothing lies where something lay");
   step->load = host_.make_load(partition, std::move(batches));
   return step;
@@ -202,10 +218,10 @@ void Compactor::map_step(Partition& partition) {
   work(std::move(*step), [](Pass& pass, Step& read) { return pass.map(read); });
 }
 
-// The next group: segments, as many as one new segment takes, then batches behind them. False: all is done.
-bool Compactor::choose_group(const Partition& partition) {
+// Segments, as many as one new segment takes, then batches behind them. Nothing: all is done.
+std::optional<Compactor::Group> Compactor::choose_group(const Partition& partition) const {
   const Plan& plan = pass_->plan;
-  Pass::Group group{.base = pass_->next, .end = pass_->next};
+  Group group{.base = pass_->next, .end = pass_->next};
   uint64_t bytes = 0, batches = 0;
   std::optional<base::WallTime> oldest;
   const auto takes = [&](Offset base, uint64_t more, uint64_t more_batches, base::WallTime append_ts) {
@@ -235,18 +251,37 @@ bool Compactor::choose_group(const Partition& partition) {
       ++batches;
     }
   }
-  if (group.segments + group.batches == 0) return false;
-  group.id = extents_.take_id();
-  pass_->group = group;
+  return group.segments + group.batches == 0 ? std::nullopt : std::optional(group);
+}
+
+// False: not now. The packer is about to put some of the batches into a segment; that is taken when it is there.
+bool Compactor::begin_group(Partition& partition) {
+  if (pass_->group->batches > 0 && host_.makes_segment_of(partition.key())) {
+    pass_->group.reset();
+    options_.loop.call_at(options_.loop.now() + kPackerPause, [this] { next_step(); });
+    return false;
+  }
+  pass_->group->id = extents_.take_id();
+  partition.hold_batches(pass_->group->batches > 0);
   return true;
+}
+
+void Compactor::end_group(Pass& pass) {
+  Partition* partition = host_.find(pass.plan.partition);
+  if (pass.group && partition != nullptr) partition->hold_batches(false);
+  pass.group.reset();
 }
 
 void Compactor::rewrite_step(Partition& partition) {
   if (pass_->group && pass_->next >= pass_->group->end) return publish();
   const bool begins = !pass_->group;
-  if (begins && !choose_group(partition)) {
-    pass_->outcome.clean = pass_->plan.end;
-    return end_pass(std::move(pass_->outcome));
+  if (begins) {
+    pass_->group = choose_group(partition);
+    if (!pass_->group) {
+      pass_->outcome.clean = pass_->plan.end;
+      return end_pass(std::move(pass_->outcome));
+    }
+    if (!begin_group(partition)) return;
   }
   auto step = make_step(partition, pass_->next, pass_->group->end);
   if (!step) return end_pass(std::unexpected(step.error()));
@@ -277,7 +312,7 @@ void Compactor::publish() {
       [this, finished] {
         if (!*finished) return end_pass(std::unexpected(finished->error()));
         if (**finished) return finish_group(std::move(***finished));
-        pass_->group.reset();
+        end_group(*pass_);
         next_step();
       });
 }
@@ -308,19 +343,21 @@ void Compactor::finish_group(SegmentWriter::Finished finished) {
     return end_pass(base::fail(base::ErrorCode::kConflict, "its segments changed meanwhile"));
   }
   pass_->next = finished.ref.end_offset;
-  pass_->group.reset();
+  end_group(*pass_);
   next_step();
 }
 
 // What was not published is removed on the worker: that may take its time.
 void Compactor::end_pass(base::Result<Outcome> outcome) {
   const auto pass = std::exchange(pass_, nullptr);
+  if (!stopped_) end_group(*pass);
   worker_->submit(
       [pass] {
         pass->writer.reset();
         pass->keys.reset();
       },
       [] {});
+  if (!waiting_.empty()) next_step();
   if (!stopped_) pass->done(std::move(outcome));
 }
 

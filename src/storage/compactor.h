@@ -1,4 +1,4 @@
-// Compactor: rewrites the old part of one partition so that of records with the same key only the last stays. One pass at a time:
+// Compactor: rewrites the old part of a partition so that of records with the same key only the last stays. A pass:
 //
 //   1. read    [dirty, end) front to back: the last offset of each key (storage/key_offsets.h). When that memory is full,
 //              `end` moves to where it got: the next pass goes on from there
@@ -12,10 +12,13 @@
 // last batch of each writer that numbers its records.
 //
 // Reading, hashing and packing happen on a worker, a few MiB a step, paced to `bytes_per_second`. Memory: `key_bytes_max`, the
-// step, and one batch unpacked.
+// step, and one batch unpacked. Passes over several partitions run side by side, a step each in turn: a short one need not
+// wait for a long one; each has its own `key_bytes_max`.
+// While a group of batches is rewritten, the packer moves none of that partition; a group of segments does not stop it.
 // Owned by the cell's core. Does not decide what is due (broker/compaction.h) nor what a key is (storage/compact_format.h).
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 
@@ -39,6 +42,7 @@ class CompactHost {
   // Whether one mutation more is sure to find room: on a full disk one that does not stops the cell.
   virtual bool can_log_moves() const = 0;
   virtual void log_segment(Partition& partition, const SegmentRef& segment) = 0;
+  virtual bool makes_segment_of(const base::PartitionKey& key) const = 0;  // another one does, just now
 };
 
 class Compactor {
@@ -73,7 +77,8 @@ class Compactor {
   Compactor(Options options, Extents& extents, CompactHost& host);
   ~Compactor();
 
-  // Not while one runs. kNotFound: the partition was dropped meanwhile. kConflict: it changed otherwise; try again.
+  // Not while the same partition is under way. kNotFound: it was dropped meanwhile. kConflict: it changed otherwise; try
+  // again.
   void run(Plan plan, Done done);
   bool busy() const { return pass_ != nullptr; }
   void stop() { stopped_ = true; }  // the cell failed: the pass ends without a word
@@ -81,12 +86,15 @@ class Compactor {
  private:
   struct Pass;
   struct Step;
+  struct Group;
 
   void next_step();
   void map_step(Partition& partition);
   void rewrite_step(Partition& partition);
-  void begin_rewriting();
-  bool choose_group(const Partition& partition);
+  void take_turns();
+  std::optional<Group> choose_group(const Partition& partition) const;
+  bool begin_group(Partition& partition);
+  void end_group(Pass& pass);
   base::Result<std::shared_ptr<Step>> make_step(const Partition& partition, Offset from, Offset end) const;
   void work(std::shared_ptr<Step> step, std::function<base::Result<>(Pass&, Step&)> job);
   void publish();
@@ -96,7 +104,8 @@ class Compactor {
   Options options_;
   Extents& extents_;
   CompactHost& host_;
-  std::shared_ptr<Pass> pass_;
+  std::shared_ptr<Pass> pass_;                 // whose turn it is
+  std::deque<std::shared_ptr<Pass>> waiting_;  // for theirs
   bool stopped_ = false;
   std::unique_ptr<io::Worker> worker_;
 };

@@ -394,6 +394,68 @@ TEST_CASE("what_the_packer_moves_meanwhile_is_neither_lost_nor_there_twice") {
   }
 }
 
+TEST_CASE("a_short_pass_does_not_wait_for_a_long_one_and_both_come_out_right") {
+  CompactKit kit;
+  kit.pack_bytes_per_second = 1024 * kKiB;
+  kit.open();
+  kit.fill(4'000, 200);
+  kit.cell->find_or_make(kOther, false).set_moves_to_segments(true);
+  for (uint32_t i = 0; i < 40; ++i) REQUIRE(kit.append(kOther, base::as_text(encode(i, {{i, i % 4 == 0, i}}))));
+  kit.settle();
+  std::vector<std::string> ended;
+  Compactor::Plan other = kit.plan();
+  other.partition = kOther;
+  other.end = kit.cell->find(kOther)->committed();
+  kit.cell->compactor().run(kit.plan(), [&](const auto& outcome) {
+    CHECK(outcome);
+    ended.emplace_back("long");
+  });
+  kit.cell->compactor().run(other, [&](const auto& outcome) {
+    CHECK(outcome);
+    ended.emplace_back("short");
+  });
+  while (kit.cell->compactor().busy()) kit.settle();
+  CHECK(ended == std::vector<std::string>{"short", "long"});
+  CHECK(kit.stored() == kit.wanted());
+  std::vector<int64_t> left;
+  for (const std::string& text : *kit.contents(kOther))
+    for (const Record& record : decode(base::as_view(text))) left.push_back(record.offset);
+  CHECK(left == std::vector<int64_t>{36, 39});
+}
+
+TEST_CASE("what_is_written_during_a_pass_moves_to_segments_before_it_ends") {
+  CompactKit kit;
+  kit.keep_files = 1;
+  kit.open();
+  kit.fill(6'000, 6'000);
+  kit.world.run_for(std::chrono::seconds(30));
+  kit.close();
+  kit.pack_bytes_per_second = 512 * kKiB;
+  kit.open();
+  Compactor::Plan plan = kit.plan();
+  plan.segment_bytes_max = 1024 * kKiB;
+  const Offset end = plan.end;
+  bool ended = false, moved = false;
+  kit.cell->compactor().run(std::move(plan), [&](const auto& outcome) {
+    CHECK(outcome);
+    ended = true;
+  });
+  const Partition& partition = *kit.cell->find(kLog);
+  for (int i = 0; i < 3000 && !ended; ++i) {
+    for (uint16_t n = 0; n < 20 && i < 400; ++n) kit.put({{static_cast<uint16_t>(20 * i + n), ++kit.next_value}});
+    kit.world.run_for(std::chrono::milliseconds(20));
+    moved = moved || (!ended && !partition.segments().empty() && partition.segments().back().end_offset > end);
+  }
+  REQUIRE(ended);
+  CHECK(moved);
+  kit.check_sound();
+  REQUIRE(kit.compact(kit.plan()));
+  CHECK(kit.stored() == kit.wanted());
+  kit.crash();
+  kit.open();
+  CHECK(kit.stored() == kit.wanted());
+}
+
 TEST_CASE("damage_ends_the_pass_and_changes_nothing") {
   CompactKit kit;
   kit.open();

@@ -96,6 +96,10 @@ void Packer::poke() {
   });
 }
 
+bool Packer::makes_segment_of(const base::PartitionKey& partition) const {
+  return copy_ != nullptr && copy_->kind == ExtentKind::kSegment && copy_->items.front().partition == partition;
+}
+
 // --- choosing
 
 void Packer::stop() {

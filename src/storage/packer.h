@@ -68,6 +68,7 @@ class Packer {
   void stop();  // the cell failed: nothing is moved any more
   const Counts& counts() const { return counts_; }
   bool busy() const { return scan_ != nullptr || copy_ != nullptr || moved_ != nullptr; }
+  bool makes_segment_of(const base::PartitionKey& partition) const;  // just now
 
  private:
   struct Item {

@@ -41,8 +41,10 @@ class Partition {
   Offset appended() const { return appended_; }
   Lsn stamp() const { return stamp_; }
   // Read by offset only, so that its old batches need not be known one by one.
-  bool moves_to_segments() const { return moves_to_segments_; }
+  bool moves_to_segments() const { return moves_to_segments_ && !held_; }
   void set_moves_to_segments(bool moves) { moves_to_segments_ = moves; }
+  // Its oldest batches are being rewritten: until that is over none moves to a segment.
+  void hold_batches(bool hold) { held_ = hold; }
   WriterTable& writers() { return writers_; }
   const WriterTable& writers() const { return writers_; }
 
@@ -121,6 +123,7 @@ class Partition {
   base::PartitionKey key_;
   bool memory_only_;
   bool moves_to_segments_ = false;  // as the engine says; not stored
+  bool held_ = false;
   // persistent
   Offset start_, appended_;
   std::deque<SegmentRef> segments_;

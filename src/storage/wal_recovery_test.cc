@@ -171,8 +171,7 @@ TEST_CASE("an_unknown_mutation_refuses_to_open") {
    public:
     base::Result<> replay(const Mutation&, Lsn) override { return base::fail(ErrorCode::kCorrupt, "unknown mutation"); }
     base::Result<> restore(const CheckpointObject&) override { return {}; }
-    std::vector<std::string> object_names() const override { return {}; }
-    bool snapshot(const std::string&, base::Writer&, CheckpointObject&) const override { return false; }
+    std::unique_ptr<ObjectWalk> walk_objects() override { return std::make_unique<NoObjects>(); }
     void on_commit(Lsn) override {}
     void on_partition_commit(Partition&) override {}
     void on_cell_failed(const base::Error&) override {}

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "broker/mutations.h"
 #include "tests/sim/keyed.h"
 
 namespace polylog::sim {
@@ -69,14 +70,15 @@ base::Result<> Node::open_cell(size_t cell) {
                .durability = early ? storage::Durability::kInterval : storage::Durability::kCommit},
       .groups = {},
       .new_id = [this] { return new_id(); },
-      .compaction = [](const broker::StreamRecord& record) -> std::optional<broker::CompactionPolicy> {
-        if (record.name != kKeyedStream) return std::nullopt;
-        return broker::CompactionPolicy{.dirty_ratio_min = 0.2,
-                                        .delete_retention_ms = 2'000,
-                                        .active_age_ms_max = 20,
-                                        .active_bytes_max = 64 * 1024};
-      },
-      .compaction_interval = std::chrono::milliseconds(50)};
+      .compaction = {.policy = [](const broker::StreamRecord& record) -> std::optional<broker::CompactionPolicy> {
+                       if (record.name != kKeyedStream) return std::nullopt;
+                       return broker::CompactionPolicy{.dirty_ratio_min = 0.2,
+                                                       .delete_retention_ms = 2'000,
+                                                       .active_age_ms_max = 20,
+                                                       .active_bytes_max = 64 * 1024};
+                     },
+                     .interval = std::chrono::milliseconds(50)},
+      .saved_ranges_max = 3};
   options.cell.compact_bytes_max = 24 * 8 * 4;  // a few keys: most passes come to an end before the dirty part does
   options.groups.session_timeout_ms_min = 500;
   options.groups.initial_rebalance_delay_ms = 50;
@@ -121,6 +123,27 @@ bool Node::any_cell_failed() {
   return false;
 }
 
+namespace {
+
+// Under the type and the key; a group's name is somewhere in its bytes. Further parts are added to the first.
+void save_objects(storage::Engine& engine, const std::string& prefix, std::map<std::string, std::string>& state) {
+  constexpr size_t kKeyBytes = 20;
+  const auto walk = engine.walk_objects();
+  base::Writer out;
+  storage::CheckpointObject object;
+  for (auto step = walk->next(out, object); step != storage::ObjectWalk::Step::kEnd; step = walk->next(out, object)) {
+    const std::string bytes(base::as_text(out.view()));
+    out.clear();
+    if (step == storage::ObjectWalk::Step::kNothing) continue;
+    const bool is_part = object.type == broker::kSubscriptionPartObject;
+    const std::string name = object.type == broker::kGroupObject ? bytes : bytes.substr(0, kKeyBytes);
+    const auto type = is_part ? broker::kSubscriptionObject : object.type;
+    state[prefix + "object " + std::to_string(type) + " " + name] += bytes;
+  }
+}
+
+}  // namespace
+
 std::map<std::string, std::string> Node::saved_state() {
   std::map<std::string, std::string> state;
   for (size_t i = 0; i < kCells; ++i) {
@@ -132,13 +155,7 @@ std::map<std::string, std::string> Node::saved_state() {
       state[prefix + "partition " + partition.key().stream.to_string() + "/" + std::to_string(partition.key().index)] =
           std::string(base::as_text(out.view()));
     });
-    const storage::Engine& engine_state = engine(i);
-    for (const std::string& name : engine_state.object_names()) {
-      base::Writer out;
-      storage::CheckpointObject object;
-      if (engine_state.snapshot(name, out, object))
-        state[prefix + "object " + name] = std::string(base::as_text(out.view()));
-    }
+    save_objects(engine(i), prefix, state);
   }
   return state;
 }

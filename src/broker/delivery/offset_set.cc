@@ -75,16 +75,24 @@ std::vector<OffsetRange> OffsetSet::within(const std::vector<OffsetRange>& range
   return found;
 }
 
-void OffsetSet::save(base::Writer& out) const {
-  out.u32le(static_cast<uint32_t>(ranges_.size()));
-  for (const auto& [first, last] : ranges_) {
-    out.i64le(first);
-    out.i64le(last);
+std::vector<OffsetRange> OffsetSet::ranges_in(Offset from, Offset end, size_t count_max) const {
+  std::vector<OffsetRange> list;
+  for (auto it = ranges_.lower_bound(from.value); it != ranges_.end() && it->first < end.value; ++it) {
+    if (list.size() == count_max) break;
+    list.emplace_back(Offset(std::max(it->first, from.value)), Offset(std::min(it->last, end.value - 1)));
+  }
+  return list;
+}
+
+void save(base::Writer& out, const std::vector<OffsetRange>& ranges) {
+  out.u32le(static_cast<uint32_t>(ranges.size()));
+  for (const auto& [first, last] : ranges) {
+    out.i64le(first.value);
+    out.i64le(last.value);
   }
 }
 
 bool OffsetSet::load(base::Reader& in) {
-  clear();
   for (uint32_t left = in.u32le(); left > 0 && in.ok(); --left) {
     const Offset first(in.i64le()), last(in.i64le());
     if (first > last) return false;

@@ -15,6 +15,8 @@ namespace polylog::broker {
 using base::Offset;
 using OffsetRange = std::pair<Offset, Offset>;  // first, last (both included)
 
+void save(base::Writer& out, const std::vector<OffsetRange>& ranges);  // count u32 {first i64, last i64}...
+
 class OffsetSet {
  public:
   void add(Offset first, Offset last);
@@ -35,8 +37,11 @@ class OffsetSet {
   // The parts of the given ranges, in their order, that are in the set; neighbours that touch are one.
   std::vector<OffsetRange> within(const std::vector<OffsetRange>& ranges) const;
 
-  void save(base::Writer& out) const;  // count u32 {first i64, last i64}...
-  bool load(base::Reader& in);
+  // The first ranges of what lies in [from, end), `count_max` of them at most.
+  std::vector<OffsetRange> ranges_in(Offset from, Offset end, size_t count_max) const;
+  Offset end() const { return Offset(ranges_.empty() ? 0 : ranges_.rbegin()->last + 1); }  // behind the last of all
+
+  bool load(base::Reader& in);  // adds what save() wrote
 
  private:
   // A range grows and shrinks where it is: being disjoint from its neighbours, it never changes places with one.

@@ -49,7 +49,7 @@ TEST_CASE("random_changes_agree_with_a_set_of_integers_and_ranges_stay_merged") 
       REQUIRE(inside == static_cast<uint64_t>(std::distance(model.lower_bound(first), model.upper_bound(last))));
     }
     base::Writer out;
-    set.save(out);
+    save(out, set.ranges());
     base::Reader in(out.view());
     OffsetSet again;
     REQUIRE(again.load(in));

@@ -66,6 +66,8 @@ class Queue {
   void gone();                                                    // deleted: tells the consumers
   bool mark_for_pump() { return !std::exchange(marked_, true); }  // false: it is marked already
   void pump();
+  // Once for each number: whether this is the first time. For walks over all queues that begin again.
+  bool mark(uint64_t walk) { return std::exchange(walked_, walk) != walk; }
   void loaded(base::Result<std::vector<storage::StoredBatch>> batches);
 
  private:
@@ -109,6 +111,7 @@ class Queue {
   std::vector<WaitingAcquire> acquires_;
   std::map<int64_t, base::Slice> loaded_;  // by base offset: brought back from disk, until settled past
   bool marked_ = false;
+  uint64_t walked_ = 0;
   bool loading_ = false;
   base::Lsn last_lsn_;  // newest mutation of this queue: what a reply about it depends on
 };

@@ -104,16 +104,38 @@ void Subscription::restart() {
   for (const auto& [first, last] : settled_.ranges()) returned_.remove(first, last);
 }
 
-void Subscription::save(base::Writer& out) const {
+Subscription::SavedPart Subscription::save(base::Writer& out, size_t ranges_max) const {
+  return save_more(out, {floor_, std::max({floor_, settled_.end(), delivered_.end()})}, ranges_max);
+}
+
+// One range more than fits of a kind is looked at: the part ends before it.
+Subscription::SavedPart Subscription::save_more(base::Writer& out, const SavedPart& before, size_t ranges_max) const {
+  SavedPart after{before.end, before.end};
+  const size_t looked_at = ranges_max == SIZE_MAX ? SIZE_MAX : ranges_max + 1;
+  std::vector<OffsetRange> settled = settled_.ranges_in(before.next, before.end, looked_at);
+  std::vector<OffsetRange> delivered = delivered_.ranges_in(before.next, before.end, looked_at);
+  for (const auto* ranges : {&settled, &delivered})
+    if (ranges->size() > ranges_max) after.next = std::min(after.next, (*ranges)[ranges_max].first);
+  for (auto* ranges : {&settled, &delivered})
+    std::erase_if(*ranges, [&](const OffsetRange& range) { return range.first >= after.next; });
   out.i64le(floor_.value);
-  settled_.save(out);
-  delivered_.save(out);
+  broker::save(out, settled);
+  broker::save(out, delivered);
+  return after;
 }
 
 bool Subscription::load(base::Reader& in, base::Lsn stamp) {
-  floor_ = Offset(in.i64le());
   stamp_ = stamp;
-  return settled_.load(in) && delivered_.load(in) && in.at_end();
+  return load_more(in);
+}
+
+// The floor rose over what was settled since, or lay in a part that was still to come.
+bool Subscription::load_more(base::Reader& in) {
+  floor_ = std::max(floor_, Offset(in.i64le()));
+  if (!settled_.load(in) || !delivered_.load(in) || !in.at_end()) return false;
+  settled_.drop_below(floor_);
+  delivered_.drop_below(floor_);
+  return true;
 }
 
 std::string Subscription::describe() const {

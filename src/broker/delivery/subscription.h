@@ -45,8 +45,16 @@ class Subscription {
   // After replay: nothing is leased any more, all that was delivered and not settled is ready.
   void restart();
 
-  void save(base::Writer& out) const;  // floor i64 | settled set | delivered set
-  bool load(base::Reader& in, base::Lsn stamp);
+  // One of many ranges is saved in parts, in the order of offsets; between them it goes on changing. A part shows its own
+  // moment: replay from the first part's stamp on brings all of them to the same one. Each is floor i64 | settled | delivered.
+  struct SavedPart {
+    Offset next, end;  // equal: that was the last part
+    bool is_last() const { return next >= end; }
+  };
+  SavedPart save(base::Writer& out, size_t ranges_max = SIZE_MAX) const;  // of each kind
+  SavedPart save_more(base::Writer& out, const SavedPart& before, size_t ranges_max) const;
+  bool load(base::Reader& in, base::Lsn stamp);  // into a fresh one
+  bool load_more(base::Reader& in);
   std::string describe() const;
 
  private:

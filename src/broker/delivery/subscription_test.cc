@@ -161,5 +161,120 @@ TEST_CASE("a_damaged_save_does_not_load") {
   CHECK(!again.load(in, {}));
 }
 
+// --- saved in parts
+
+// A subscription with the log of what was done to it.
+struct Logged {
+  explicit Logged(uint64_t seed) : random(seed) {}
+
+  void change() {
+    entries += random.between(0, 12);
+    Ranges ranges;
+    if (random.chance(0.5)) {
+      for (const AcquiredRun& run : live.acquire(static_cast<uint32_t>(1 + random.below(10)), Offset(entries)))
+        ranges.emplace_back(run.first, run.last);
+      return apply(true, std::move(ranges));
+    }
+    ranges = live.open_within(random_ranges(random, entries));
+    if (random.chance(0.1)) {
+      for (const auto& [first, last] : ranges) live.give_back({{first, last}});
+      return;
+    }
+    if (random.chance(0.1)) ranges = live.ready_ranges(Offset(entries));  // purge
+    apply(false, std::move(ranges));
+  }
+  void apply(bool delivered, Ranges ranges) {
+    if (ranges.empty()) return;
+    log.emplace_back(delivered, std::move(ranges));
+    apply_to(live, log.size() - 1);
+  }
+  void apply_to(Subscription& subscription, size_t at) const {
+    const auto& [delivered, ranges] = log[at];
+    const base::Lsn lsn(at + 1);
+    delivered ? subscription.apply_delivered(ranges, lsn) : subscription.apply_settled(ranges, lsn);
+  }
+
+  io::Random random;
+  Subscription live;
+  std::vector<std::pair<bool, Ranges>> log;
+  int64_t entries = 0;
+};
+
+TEST_CASE("a_subscription_saved_in_parts_while_it_changes_is_the_same_after_replay") {
+  size_t in_parts = 0;
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
+    CAPTURE(seed);
+    Logged logged(seed);
+    for (int i = 0; i < 80; ++i) logged.change();
+    const size_t stamp = logged.log.size();
+    Subscription loaded;
+    const size_t ranges_max = 1 + logged.random.below(6);
+    base::Writer out;
+    auto part = logged.live.save(out, ranges_max);
+    base::Reader head(out.view());
+    REQUIRE(loaded.load(head, base::Lsn(stamp)));
+    while (!part.is_last()) {
+      ++in_parts;
+      for (uint64_t left = logged.random.below(8); left > 0; --left) logged.change();
+      out.clear();
+      const Offset before = part.next;
+      part = logged.live.save_more(out, part, ranges_max);
+      REQUIRE(part.next > before);
+      CHECK(out.size() <= 16 + 2 * 16 * ranges_max);
+      base::Reader more(out.view());
+      REQUIRE(loaded.load_more(more));
+    }
+    for (uint64_t left = logged.random.below(20); left > 0; --left) logged.change();
+    for (size_t i = stamp; i < logged.log.size(); ++i) logged.apply_to(loaded, i);
+    CHECK(saved(loaded) == saved(logged.live));
+    Subscription again = logged.live;
+    again.restart();
+    loaded.restart();
+    CHECK(loaded.ready_ranges(Offset(logged.entries)) == again.ready_ranges(Offset(logged.entries)));
+  }
+  CHECK(in_parts > 1000);
+}
+
+TEST_CASE("as_many_ranges_as_a_part_takes_are_one_part_and_one_more_makes_two") {
+  constexpr size_t kMax = 8;
+  for (const bool of_settled : {false, true}) {
+    for (const size_t count : {kMax, kMax + 1, 2 * kMax, 2 * kMax + 1}) {
+      Subscription live;
+      live.acquire(1000, Offset(1000));
+      for (size_t i = 0; i < count; ++i) {
+        const Offset at(static_cast<int64_t>(1 + 2 * i));
+        of_settled ? live.apply_settled({{at, at}}, base::Lsn(i + 1))
+                   : live.apply_delivered({{at, at}}, base::Lsn(i + 1));
+      }
+      base::Writer out;
+      size_t parts = 1;
+      for (auto part = live.save(out, kMax); !part.is_last(); ++parts) part = live.save_more(out, part, kMax);
+      CHECK(parts == (count + kMax - 1) / kMax);
+      CHECK(out.size() == parts * 16 + count * 16);
+    }
+  }
+}
+
+TEST_CASE("what_was_settled_and_passed_by_the_floor_between_two_parts_stays_settled") {
+  Subscription live, loaded;
+  live.acquire(100, Offset(100));
+  live.apply_settled({{Offset(1), Offset(1)}, {Offset(3), Offset(3)}, {Offset(5), Offset(9)}}, base::Lsn(1));
+  base::Writer out;
+  auto part = live.save(out, 1);
+  base::Reader head(out.view());
+  REQUIRE(loaded.load(head, base::Lsn(1)));
+  const Ranges rest{{Offset(0), Offset(0)}, {Offset(2), Offset(2)}, {Offset(4), Offset(4)}};
+  live.apply_settled(rest, base::Lsn(2));  // the floor is 10: no range is left of what the head did not show
+  while (!part.is_last()) {
+    out.clear();
+    part = live.save_more(out, part, 1);
+    base::Reader more(out.view());
+    REQUIRE(loaded.load_more(more));
+  }
+  loaded.apply_settled(rest, base::Lsn(2));
+  CHECK(loaded.floor() == Offset(10));
+  CHECK(saved(loaded) == saved(live));
+}
+
 }  // namespace
 }  // namespace polylog::broker

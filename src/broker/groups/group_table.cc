@@ -367,12 +367,6 @@ void GroupTable::sweep(MonoTime now, WallTime wall) {
 
 // --- checkpoints
 
-std::vector<std::string> GroupTable::names() const {
-  std::vector<std::string> names;
-  for (const auto& [name, group] : groups_) names.push_back(name);
-  return names;
-}
-
 std::optional<std::vector<uint8_t>> GroupTable::snapshot(const std::string& name) const {
   const Group* group = find(name);
   if (group == nullptr || group->lsn() == Lsn{0}) return std::nullopt;

@@ -62,10 +62,11 @@ class GroupTable {
   // --- checkpoints: equal states give equal bytes
   std::optional<std::vector<uint8_t>> snapshot(const std::string& group) const;  // nullopt: nothing durable; drop it
   base::Lsn stamp(const std::string& group) const;                               // the lsn its snapshot reflects
-  std::vector<std::string> names() const;                                        // sorted
   size_t size() const { return groups_.size(); }
   const Group* find(const std::string& name) const;
-  const Group* next_after(const std::string& name) const;  // by name; null at the end
+  // By name; null at the end.
+  const Group* first() const { return groups_.empty() ? nullptr : groups_.begin()->second.get(); }
+  const Group* next_after(const std::string& name) const;
   std::string describe_state() const;
 
  private:
