@@ -257,11 +257,13 @@ TEST_CASE("one_new_pattern_is_compared_with_all_names_in_a_turn_and_known_ones_d
     request.owned.emplace();
     return kit.send({}, GroupRequest(std::move(request)));
   };
-  const auto groups = [&] { return kit.brokers[0]->cell(base::CellId(0))->groups().names(); };
+  const GroupTable& groups = kit.brokers[0]->cell(base::CellId(0))->groups();
   std::vector<Token> asked{join("a", "s.*"), join("b", "s|t"), join("c", "s.?"), join("d", "s|t"), join("e", "s.*")};
-  CHECK(groups() == std::vector<std::string>{"a", "e"});
+  CHECK(groups.size() == 2);
+  CHECK(groups.find("a") != nullptr);
+  CHECK(groups.find("e") != nullptr);
   kit.settle();
-  CHECK(groups().size() == 5);
+  CHECK(groups.size() == 5);
   for (const Token token : asked) {
     const auto replies = kit.session->all<GroupReply>(token);
     REQUIRE(replies.size() == 1);
