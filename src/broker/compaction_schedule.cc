@@ -94,7 +94,7 @@ std::optional<CompactionSchedule::Due> CompactionSchedule::look_at(const base::P
     return std::nullopt;
   const auto record = broker_.catalog().find(key.stream);
   const auto policy = record ? options_.policy(*record) : std::nullopt;
-  if (!policy) return std::nullopt;
+  if (!policy) return forget_failure(key), std::nullopt;
   State& state = states_[key];
   if (must_wait(state, *partition)) return std::nullopt;
   const base::WallTime now = cell_.now();
@@ -191,11 +191,14 @@ void CompactionSchedule::succeeded(const base::PartitionKey& key, State& state, 
   log(key, state, {outcome.clean, outcome.deletes_until.value_or(base::WallTime{-1})});
 }
 
-void CompactionSchedule::drop(const base::PartitionKey& partition) {
+void CompactionSchedule::forget_failure(const base::PartitionKey& partition) {
   const auto found = states_.find(partition);
-  if (found == states_.end()) return;
-  if (found->second.failed) metrics_.failing.add(-1);
-  states_.erase(found);
+  if (found != states_.end() && std::exchange(found->second.failed, std::nullopt)) metrics_.failing.add(-1);
+}
+
+void CompactionSchedule::drop(const base::PartitionKey& partition) {
+  forget_failure(partition);
+  states_.erase(partition);
 }
 
 // --- durable state

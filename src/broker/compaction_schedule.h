@@ -97,6 +97,7 @@ class CompactionSchedule {
               const base::Error& error);
   void succeeded(const base::PartitionKey& key, State& state, const storage::Compactor::Outcome& outcome,
                  base::Duration took);
+  void forget_failure(const base::PartitionKey& partition);  // it is not to be compacted any more
   void log(const base::PartitionKey& key, State& state, const CompactedTo& to);
 
   Broker& broker_;

@@ -117,6 +117,20 @@ TEST_CASE("a_start_that_moves_does_not_make_the_retries_more_frequent_than_half_
   CHECK(kit.count("failures") <= 11);
 }
 
+TEST_CASE("a_damaged_partition_that_need_not_be_compacted_any_more_is_not_counted") {
+  ScheduleKit kit;
+  const auto key = kit.make("damaged");
+  kit.policy.reset();
+  kit.put(key, 100);
+  kit.damage(key, base::Offset(10));
+  kit.policy = CompactionPolicy{.active_age_ms_max = 0};
+  kit.world.run_for(seconds(6));
+  CHECK(kit.failing() == 1);
+  kit.policy.reset();
+  kit.world.run_for(seconds(6));
+  CHECK(kit.failing() == 0);
+}
+
 TEST_CASE("a_damaged_partition_that_is_deleted_is_not_counted_any_more") {
   ScheduleKit kit;
   const auto key = kit.make("damaged"), other = kit.make("sound");

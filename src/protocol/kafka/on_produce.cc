@@ -100,6 +100,7 @@ class ProduceCall final : public PendingCall, public HeldCall {
   size_t answers_missing_ = 1;               // one is go_on() itself
   int16_t acks_;
   bool failed_ = false;
+  bool lacks_room_ = false;  // to unpack the next batch here
 };
 
 void ProduceCall::run(const ProduceRequest& request, base::View body) {
@@ -125,6 +126,9 @@ void ProduceCall::take_down(const ProduceRequest& request, base::View body) {
 }
 
 void ProduceCall::go_on(base::View body) {
+  // Before all else: hundreds may wait, and few find room in a turn.
+  if (lacks_room_ && !call_.session().shared().unpacker().has_room()) return wait_for_turn();
+  lacks_room_ = false;
   Topic topic;
   TopicSettings settings;
   const ProduceResponse::Topic* topic_of = nullptr;  // whose those are
@@ -173,9 +177,10 @@ std::optional<IncomingBatch> ProduceCall::looked_into(const BatchHeader& header,
                                                       const IncomingRules& rules) {
   if (in_hand_) return std::exchange(in_hand_, std::nullopt);
   const bool stays = !header.is_compressed() && !rules.packs_anew(header);
-  if (stays) return look_into(header, bytes, rules, 0);  // a look at bytes that are there
+  if (stays && bytes.size() <= limits::kCheckedTurnBytesMax) return look_into(header, bytes, rules, 0);
   if (bytes.size() <= limits::kUnpackedInlineBytesMax) {
-    if (!call_.session().shared().unpacker().has_room()) return wait_for_turn(), std::nullopt;
+    lacks_room_ = !call_.session().shared().unpacker().has_room();
+    if (lacks_room_) return wait_for_turn(), std::nullopt;
     if (auto seen = look_into_here(header, bytes, rules)) return seen;
   }
   send_off(header, bytes, rules);

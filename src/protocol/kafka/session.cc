@@ -65,6 +65,7 @@ void Session::on_closed(std::string_view why) {
 void Session::close(std::string_view why) {
   if (!is_open()) return;
   closing_ = true;
+  held_.reset();  // it would not go on, and may hold memory
   base::log_info("kafka", "closing a connection", {{"connection", to_text(id_)}, {"peer", peer()}, {"why", why}});
   connection_->close_after_flush();
 }

@@ -2,8 +2,9 @@
 // out, and a small batch may unpack to a thousand times its size; so that no turn of the core is long for it:
 //
 //   - little of it is done on the core, kUnpackedInlineBytesMax of one batch and kUnpackedTurnBytesMax of all in a turn;
-//   - a batch that unpacks to more goes to a thread of its own, one after the other. What waits there counts as ingress
-//     (broker/ingress.h). A connection has one batch there at a time, so connections take turns.
+//   - a batch that unpacks to more, or is longer than a turn may check, goes to a thread of its own, one after the other.
+//     What waits there counts as ingress (broker/ingress.h). A connection has one batch there at a time, so connections
+//     take turns.
 //
 // So a core has one batch unpacked at a time, at most limits::kDecompressedBytesMax, and that packed once more. Not for:
 // reading (record_stream.h), which never holds all of a batch. The thread starts with its first batch. Used by one core.

@@ -14,12 +14,15 @@ namespace {
 
 constexpr size_t kRecordOverheadBytes = 14;  // of one record with a key of one byte and a value from 1 MiB to 128 MiB
 
+Bytes keyed_batch(size_t value_bytes) {
+  BatchBuilder builder;
+  builder.add(kNow, base::as_view("k"), Bytes(value_bytes));
+  return builder.finish();
+}
+
 // One record, whose batch unpacks to exactly `plain_bytes`, of zeros mostly.
 Bytes packed_batch(size_t plain_bytes, Compression codec = Compression::kZstd) {
-  const Bytes value(plain_bytes - kRecordOverheadBytes);
-  BatchBuilder builder;
-  builder.add(kNow, base::as_view("k"), value);
-  const Bytes plain = builder.finish();
+  const Bytes plain = keyed_batch(plain_bytes - kRecordOverheadBytes);
   const base::View records = base::View(plain).subspan(batch_layout::kRecordsAt);
   REQUIRE(records.size() == plain_bytes);
   const base::Slice packed = repack_batch(plain, records, codec);
@@ -89,6 +92,23 @@ TEST_CASE("a_request_whose_batches_stay_as_they_are_is_taken_a_limit_a_turn") {
   CHECK(turns(2) == 1);
   CHECK(turns(3) == 2);
   CHECK(turns(5) == 3);
+}
+
+TEST_CASE("a_batch_longer_than_a_turn_checks_is_looked_into_beside_the_core_packed_or_not") {
+  TestBroker broker;
+  TestClient client(broker);
+  create_topic(client, "t", 1, {{"cleanup.policy", "compact"}, {"max.message.bytes", "8000000"}});
+  const size_t overhead_bytes = keyed_batch(limits::kCheckedTurnBytesMax).size() - limits::kCheckedTurnBytesMax;
+  const Bytes at_limit = keyed_batch(limits::kCheckedTurnBytesMax - overhead_bytes);
+  const Bytes past_limit = keyed_batch(limits::kCheckedTurnBytesMax - overhead_bytes + 1);
+  REQUIRE(at_limit.size() == limits::kCheckedTurnBytesMax);
+  for (const Bytes* batch : {&at_limit, &past_limit}) {
+    client.send(ApiKey::kProduce, 9, produce_many("t", {*batch}));
+    CHECK(client.connection.paused == (batch == &past_limit));
+    const auto produced = client.receive<ProduceResponse>();
+    REQUIRE(produced);
+    CHECK(codes_of(*produced) == std::vector{ErrorCode::kNone});
+  }
 }
 
 TEST_CASE("what_unpacks_to_much_leaves_the_core_counts_as_ingress_and_what_is_behind_it_waits") {
