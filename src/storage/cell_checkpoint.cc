@@ -9,10 +9,11 @@ namespace {
 
 constexpr auto kReleaseInterval = std::chrono::seconds(1);  // between checkpoints that only give space back
 constexpr auto kDiskLags = std::chrono::milliseconds(1);
-constexpr size_t kPartitionsPerTurn = 2048;                      // and buckets
-constexpr size_t kBatchesPerObject = 4096;                       // 236 KiB
-constexpr size_t kObjectsPerTurn = 2048;                         // of the engine, and places without one
-constexpr size_t kObjectBytesPerTurn = 64 * base::limits::kKiB;  // they lie scattered in memory, unlike batches
+constexpr size_t kPartitionsPerTurn = 2048;                          // and buckets
+constexpr size_t kBatchesPerObject = 4096;                           // 236 KiB
+constexpr size_t kPartitionBytesPerTurn = 128 * base::limits::kKiB;  // or one object
+constexpr size_t kObjectsPerTurn = 2048;                             // of the engine, and places without one
+constexpr size_t kObjectBytesPerTurn = 64 * base::limits::kKiB;      // they lie scattered in memory, unlike batches
 constexpr auto kCheckpointRetryAfter = std::chrono::seconds(1);
 
 }  // namespace
@@ -79,7 +80,7 @@ void Cell::checkpoint_step() {
 // As much as a turn may take; false: all partitions are saved. A table of partitions that grew is gone through again.
 bool Cell::save_partitions() {
   size_t bytes = 0;
-  for (size_t seen = 0; seen < kPartitionsPerTurn && bytes < kCheckpointBlockBytes; ++seen) {
+  for (size_t seen = 0; seen < kPartitionsPerTurn && bytes < kPartitionBytesPerTurn; ++seen) {
     if (round_->part) {
       bytes += save_more_batches();
       continue;

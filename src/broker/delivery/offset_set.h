@@ -1,9 +1,10 @@
 // OffsetSet: a set of offsets as disjoint, ascending ranges. For what is rare or runs together (settled entries above a
-// floor, entries delivered before). Cost grows with the number of ranges, not of offsets.
+// floor, entries delivered before). Cost grows with the number of ranges, not of offsets: 16 B each where they come in order,
+// in blocks of some hundreds, so that going through millions of them does not go all over memory.
 #pragma once
 
+#include <deque>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -22,9 +23,9 @@ class OffsetSet {
   void add(Offset first, Offset last);
   void remove(Offset first, Offset last);
   bool contains(Offset offset) const;
-  bool empty() const { return ranges_.empty(); }
+  bool empty() const { return blocks_.empty(); }
   void clear() {
-    ranges_.clear();
+    blocks_.clear();
     count_ = 0;
   }
   uint64_t count() const { return count_; }
@@ -39,21 +40,29 @@ class OffsetSet {
 
   // The first ranges of what lies in [from, end), `count_max` of them at most.
   std::vector<OffsetRange> ranges_in(Offset from, Offset end, size_t count_max) const;
-  Offset end() const { return Offset(ranges_.empty() ? 0 : ranges_.rbegin()->last + 1); }  // behind the last of all
+  Offset end() const { return Offset(empty() ? 0 : blocks_.back().back().last + 1); }  // behind the last of all
 
   bool load(base::Reader& in);  // adds what save() wrote
 
  private:
-  // A range grows and shrinks where it is: being disjoint from its neighbours, it never changes places with one.
   struct Range {
-    mutable int64_t first, last;
+    int64_t first, last;
   };
-  struct ByLast {
-    using is_transparent = void;
-    bool operator()(const Range& a, const Range& b) const { return a.last < b.last; }
-    bool operator()(const Range& a, int64_t offset) const { return a.last < offset; }
+  using Block = std::vector<Range>;  // never empty
+  struct Place {
+    size_t block, index;
   };
-  std::set<Range, ByLast> ranges_;
+  Range& operator[](Place at) { return blocks_[at.block][at.index]; }
+  const Range& operator[](Place at) const { return blocks_[at.block][at.index]; }
+  bool is_end(Place at) const { return at.block == blocks_.size(); }
+  Place after(Place at) const {
+    return at.index + 1 < blocks_[at.block].size() ? Place{at.block, at.index + 1} : Place{at.block + 1, 0};
+  }
+  Place lower_bound(int64_t offset) const;  // the first range that does not end before it
+  void insert(Place before, Range range);
+  Place erase(Place at);  // returns what follows; places before it stay what they are
+
+  std::deque<Block> blocks_;
   uint64_t count_ = 0;
 };
 

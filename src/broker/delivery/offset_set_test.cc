@@ -58,6 +58,56 @@ TEST_CASE("random_changes_agree_with_a_set_of_integers_and_ranges_stay_merged") 
   }
 }
 
+TEST_CASE("thousands_of_ranges_that_come_and_go_in_any_order_agree_with_a_bitmap") {
+  constexpr int64_t kEnd = 20'000;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    io::Random random(seed);
+    OffsetSet set;
+    std::vector<bool> model(kEnd);
+    const auto change = [&](bool adds, int64_t first, int64_t last) {
+      adds ? set.add(Offset(first), Offset(last)) : set.remove(Offset(first), Offset(last));
+      std::fill(model.begin() + first, model.begin() + last + 1, adds);
+    };
+    const auto check = [&] {
+      std::vector<OffsetRange> wanted;
+      uint64_t count = 0;
+      for (int64_t at = 0; at < kEnd; ++at) {
+        if (!model[static_cast<size_t>(at)]) continue;
+        ++count;
+        if (!wanted.empty() && wanted.back().second.value == at - 1) {
+          wanted.back().second = Offset(at);
+        } else {
+          wanted.emplace_back(Offset(at), Offset(at));
+        }
+      }
+      REQUIRE(set.ranges() == wanted);
+      REQUIRE(set.count() == count);
+      REQUIRE(set.end() == (wanted.empty() ? Offset(0) : wanted.back().second.next()));
+      REQUIRE(set.ranges_in(Offset(0), Offset(kEnd), SIZE_MAX) == wanted);
+    };
+    if (seed % 2 == 0) {  // in order, as deliveries and acknowledgements come
+      change(true, 0, kEnd - 1);
+      for (int64_t at = 1; at < kEnd; at += 2) change(false, at, at);
+    } else {
+      for (int64_t i = 0; i < 15'000; ++i) {
+        const int64_t at = random.between(0, kEnd - 1);
+        change(true, at, at);
+      }
+    }
+    check();
+    for (int round = 0; round < 200; ++round) {
+      for (int i = 0; i < 50; ++i) {
+        const int64_t first = random.between(0, kEnd - 1);
+        const int64_t span = random.chance(0.02) ? random.between(0, 2'000) : random.between(0, 2);
+        change(random.chance(round < 100 ? 0.6 : 0.3), first, std::min(kEnd - 1, first + span));
+      }
+      if (round % 10 == 0) check();
+    }
+    change(false, 0, kEnd - 1);
+    CHECK(set.empty());
+  }
+}
+
 TEST_CASE("parts_that_touch_are_one") {
   OffsetSet set;
   set.add(Offset(0), Offset(9));
