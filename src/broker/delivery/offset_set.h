@@ -3,7 +3,7 @@
 // in blocks of some hundreds, so that going through millions of them does not go all over memory.
 #pragma once
 
-#include <deque>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -62,7 +62,7 @@ class OffsetSet {
   void insert(Place before, Range range);
   Place erase(Place at);  // returns what follows; places before it stay what they are
 
-  std::deque<Block> blocks_;
+  std::vector<Block> blocks_;  // not a deque, which costs half a KiB when empty
   uint64_t count_ = 0;
 };
 
