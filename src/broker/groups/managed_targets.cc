@@ -52,7 +52,8 @@ void ManagedMembers::unindex(const ManagedRecord& record) {
 }
 
 bool ManagedMembers::has_room_for_pattern(const std::optional<std::string>& pattern) const {
-  return !pattern || patterns_.contains(*pattern) || patterns_.size() < kPatternsMax;
+  if (!pattern || patterns_.contains(*pattern)) return true;
+  return patterns_.size() < kPatternsMax && context_.patterns.has_room_for(*pattern);
 }
 
 // Whether the record and all that its group would divide can be logged.
