@@ -189,20 +189,26 @@ bool CellEngine::try_append(ReplyTo from, AppendRequest& request) {
 
 // --- groups
 
-bool CellEngine::brings_new_pattern(const GroupRequest& request) const {
+bool CellEngine::brings_new_pattern(const GroupRequest& request) {
   const auto* reconcile = std::get_if<ReconcileRequest>(&request);
-  return reconcile != nullptr && reconcile->pattern && !groups_.knows_pattern(*reconcile->pattern);
+  if (reconcile == nullptr || !reconcile->pattern || reconcile->pattern->empty()) return false;
+  return groups_.is_new_pattern(*reconcile->pattern);
 }
 
 // Comparing all names with a new pattern takes as long as a turn should: one in each. Who is second waits, behind others who
-// do.
+// do; and so does whatever its group's members report after it, so that nobody overtakes itself.
+bool CellEngine::must_wait(const GroupRequest& request) {
+  const auto* reconcile = std::get_if<ReconcileRequest>(&request);
+  if (reconcile == nullptr) return false;
+  if (groups_waiting_.contains(reconcile->group)) return true;
+  return (pattern_compared_ || !patterns_waiting_.empty()) && brings_new_pattern(request);
+}
+
 void CellEngine::on(ReplyTo from, GroupRequest& request) {
-  const bool is_late = pattern_compared_ || !patterns_waiting_.empty();
-  if (is_late && brings_new_pattern(request)) {
-    patterns_waiting_.emplace_back(from, std::move(request));
-  } else {
-    carry_out(from, request);
-  }
+  if (!must_wait(request)) return carry_out(from, request);
+  auto& reconcile = std::get<ReconcileRequest>(request);
+  ++groups_waiting_[reconcile.group];
+  patterns_waiting_.emplace_back(from, std::move(reconcile));
 }
 
 void CellEngine::note_pattern_compared() {
@@ -215,8 +221,11 @@ void CellEngine::note_pattern_compared() {
 
 void CellEngine::compare_next_pattern() {
   while (!patterns_waiting_.empty() && !pattern_compared_) {
-    auto [from, request] = std::move(patterns_waiting_.front());
+    const ReplyTo from = patterns_waiting_.front().first;
+    GroupRequest request(std::move(patterns_waiting_.front().second));
     patterns_waiting_.pop_front();
+    const auto waiting = groups_waiting_.find(std::get<ReconcileRequest>(request).group);
+    if (--waiting->second == 0) groups_waiting_.erase(waiting);
     carry_out(from, request);
   }
 }

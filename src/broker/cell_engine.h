@@ -113,7 +113,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void on(ReplyTo from, QueueStatsRequest& request);
   void on(ReplyTo from, GroupRequest& request);
   void carry_out(ReplyTo from, GroupRequest& request);
-  bool brings_new_pattern(const GroupRequest& request) const;
+  bool brings_new_pattern(const GroupRequest& request);
+  bool must_wait(const GroupRequest& request);
   void note_pattern_compared();
   void compare_next_pattern();
   void on(ReplyTo from, CellStatsRequest& request);
@@ -187,9 +188,10 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   bool turn_end_armed_ = false;
   bool pressured_ = false, full_ = false;
   io::TimerId group_timer_;
-  std::deque<std::pair<ReplyTo, GroupRequest>> patterns_waiting_;
-  bool pattern_compared_ = false;             // in this turn
-  std::unique_ptr<io::Worker> group_worker_;  // made when first needed
+  std::deque<std::pair<ReplyTo, ReconcileRequest>> patterns_waiting_;
+  std::unordered_map<std::string, size_t> groups_waiting_;  // how many of these are of each
+  bool pattern_compared_ = false;                           // in this turn
+  std::unique_ptr<io::Worker> group_worker_;                // made when first needed
 };
 
 }  // namespace polylog::broker

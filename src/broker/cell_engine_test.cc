@@ -271,6 +271,56 @@ TEST_CASE("one_new_pattern_is_compared_with_all_names_in_a_turn_and_known_ones_d
   }
 }
 
+TEST_CASE("who_waits_for_its_pattern_is_not_overtaken_by_what_it_says_next") {
+  EngineKit kit;
+  REQUIRE(kit.create("s", 3).result);
+  const auto report = [&](const std::string& group, int32_t epoch, std::optional<std::string> pattern) {
+    ReconcileRequest request{.group = group, .member_id = "m", .epoch = epoch, .rebalance_timeout_ms = 30'000};
+    request.pattern = std::move(pattern);
+    request.owned.emplace();
+    return kit.send({}, GroupRequest(std::move(request)));
+  };
+  const GroupTable& groups = kit.brokers[0]->cell(base::CellId(0))->groups();
+  report("a", kJoinEpoch, "s.*");
+  const Token joined = report("b", kJoinEpoch, "s|t");
+  const Token left = report("b", kLeaveEpoch, {});
+  report("c", kJoinEpoch, "s.*");
+  CHECK(groups.find("b") == nullptr);
+  CHECK(groups.find("c") != nullptr);  // of another group: does not wait
+  kit.settle();
+  for (const Token token : {joined, left}) {
+    const auto replies = kit.session->all<GroupReply>(token);
+    REQUIRE(replies.size() == 1);
+    CHECK(std::get<ReconcileReply>(replies.front()).error == GroupError::kNone);
+  }
+  CHECK(groups.find("b")->managed_view().members.empty());
+}
+
+TEST_CASE("patterns_that_are_none_wait_for_nobody_and_nobody_waits_for_them") {
+  EngineKit kit;
+  REQUIRE(kit.create("s", 3).result);
+  const auto join = [&](const std::string& group, const std::string& pattern) {
+    ReconcileRequest request{.group = group, .member_id = "m", .rebalance_timeout_ms = 30'000, .pattern = pattern};
+    request.streams = std::vector<std::string>{"s"};
+    request.owned.emplace();
+    return kit.send({}, GroupRequest(std::move(request)));
+  };
+  const GroupTable& groups = kit.brokers[0]->cell(base::CellId(0))->groups();
+  const Token bad = join("a", "(");
+  join("b", "");
+  join("c", "s.*");
+  CHECK(groups.find("c") != nullptr);
+  join("d", "s|t");
+  CHECK(groups.find("d") == nullptr);
+  join("e", "");
+  CHECK(groups.find("e") != nullptr);
+  kit.settle();
+  CHECK(groups.find("d") != nullptr);
+  const auto refused = kit.session->all<GroupReply>(bad);
+  REQUIRE(refused.size() == 1);
+  CHECK(std::get<ReconcileReply>(refused.front()).error == GroupError::kBadPattern);
+}
+
 TEST_CASE("a_queue_is_not_trimmed_from_outside") {
   EngineKit kit;
   const auto key = make(kit, "q", StreamKind::kQueue);

@@ -1,5 +1,6 @@
 #include "broker/groups/config.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace polylog::broker {
@@ -37,16 +38,21 @@ const ManagedTimes* times_of(const GroupConfig& config, const std::string& group
 
 }  // namespace
 
-base::Duration GroupConfig::managed_session_timeout(const std::string& group) const {
+int32_t GroupConfig::managed_session_timeout_ms_of(const std::string& group) const {
   const ManagedTimes* own = polylog::broker::times_of(*this, group);
-  return std::chrono::milliseconds(own == nullptr ? managed_session_timeout_ms
-                                                  : own->session_timeout_ms.value_or(managed_session_timeout_ms));
+  return own == nullptr ? managed_session_timeout_ms : own->session_timeout_ms.value_or(managed_session_timeout_ms);
 }
 
+base::Duration GroupConfig::managed_session_timeout(const std::string& group) const {
+  return std::chrono::milliseconds(managed_session_timeout_ms_of(group));
+}
+
+// The two are set by different people at different times: one beat that is lost must not put a member out.
 int32_t GroupConfig::managed_heartbeat_interval_ms_of(const std::string& group) const {
   const ManagedTimes* own = polylog::broker::times_of(*this, group);
-  return own == nullptr ? managed_heartbeat_interval_ms
-                        : own->heartbeat_interval_ms.value_or(managed_heartbeat_interval_ms);
+  const int32_t wanted = own == nullptr ? managed_heartbeat_interval_ms
+                                        : own->heartbeat_interval_ms.value_or(managed_heartbeat_interval_ms);
+  return std::min(wanted, managed_session_timeout_ms_of(group) / 2);
 }
 
 std::string setting_of_group(std::string_view setting, std::string_view group) {

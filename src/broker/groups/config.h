@@ -32,7 +32,8 @@ struct GroupConfig {
   std::map<std::string, ManagedTimes> times_of = {};                                     // by group
 
   base::Duration managed_session_timeout(const std::string& group) const;
-  int32_t managed_heartbeat_interval_ms_of(const std::string& group) const;
+  int32_t managed_session_timeout_ms_of(const std::string& group) const;
+  int32_t managed_heartbeat_interval_ms_of(const std::string& group) const;  // at most half of the session timeout
 };
 
 // What can be set while the broker runs (catalog/records.h: Settings): a decimal value each. Whoever sets one has checked

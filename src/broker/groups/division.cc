@@ -1,5 +1,7 @@
 #include "broker/groups/division.h"
 
+#include <string_view>
+
 #include "broker/groups/assignor.h"
 
 namespace polylog::broker {
@@ -21,7 +23,8 @@ void Division::run() {
   std::vector<AssignorMember> input;
   input.reserve(members.size());
   for (const Member& member : members) {
-    input.push_back({member.id, member.instance_id, &wishes[member.wish], &member.before});
+    const std::string_view instance = member.instance_id ? std::string_view(*member.instance_id) : std::string_view();
+    input.push_back({member.id, instance, &wishes[member.wish], &member.before});
   }
   given = assign(assignor, input, *sizes);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,10 @@ namespace polylog::broker {
 
 struct Division {
   struct Member {
-    std::string id, instance_id;  // no instance: empty
-    size_t wish = 0;              // index in `wishes`
-    PartitionList before;         // its target so far
+    std::string id;
+    std::optional<std::string> instance_id;
+    size_t wish = 0;       // index in `wishes`
+    PartitionList before;  // its target so far
   };
 
   // --- in

@@ -15,6 +15,7 @@ namespace polylog::broker {
 namespace {
 
 using group_test::FakeMember;
+using group_test::Kit;
 using group_test::ManagedKit;
 using E = GroupError;
 
@@ -30,10 +31,15 @@ struct Wide {
   explicit Wide(uint32_t streams = kStreams) {
     for (uint32_t i = 0; i < streams; ++i) kit.streams.put("wide-" + std::to_string(i), 1);
   }
-  ReconcileReply join(const std::string& id) {
-    ReconcileRequest r = ManagedKit::joining(id, {});
+  ReconcileReply join(const std::string& id, const std::string& instance = {}) {
+    ReconcileRequest r = ManagedKit::joining(id, {}, instance);
     r.pattern = "wide-.*";
     return kit.ask_for(r);
+  }
+  void go_away(const std::string& id, const std::string& instance) {
+    ReconcileRequest r = ManagedKit::beating(id, kAwayEpoch);
+    r.instance_id = instance;
+    REQUIRE(kit.ask_for(r).error == E::kNone);
   }
   // As a client does until nothing changes any more.
   void settle(std::map<std::string, ReconcileReply>& members) {
@@ -51,6 +57,16 @@ struct Wide {
     }
   }
   size_t pending() const { return kit.output.jobs.size(); }
+  // Each has so many, nobody what another has, and all are given.
+  void check_shares(const std::map<std::string, ReconcileReply>& members, size_t share) {
+    CHECK(kit.managed().phase == GroupPhase::kStable);
+    std::set<base::PartitionKey> owned;
+    for (const auto& [id, reply] : members) {
+      CHECK(reply.assignment->size() == share);
+      owned.insert(reply.assignment->begin(), reply.assignment->end());
+    }
+    CHECK(owned.size() == kStreams);
+  }
 
   ManagedKit kit;
 };
@@ -67,13 +83,7 @@ TEST_CASE("a large division leaves the core, and members have an epoch before it
   CHECK(w.kit.managed().phase == GroupPhase::kAssigning);
   w.settle(members);
   CHECK(w.pending() == 0);
-  CHECK(w.kit.managed().phase == GroupPhase::kStable);
-  std::set<base::PartitionKey> owned;
-  for (const auto& [id, reply] : members) {
-    CHECK(reply.assignment->size() == kStreams / 2);
-    owned.insert(reply.assignment->begin(), reply.assignment->end());
-  }
-  CHECK(owned.size() == kStreams);
+  w.check_shares(members, kStreams / 2);
 }
 
 TEST_CASE("who leaves while a division is computed is passed over, and the next one gives away what it had") {
@@ -88,6 +98,101 @@ TEST_CASE("who leaves while a division is computed is passed over, and the next 
   CHECK(w.kit.managed().phase == GroupPhase::kStable);
   CHECK(members.at("a").assignment->size() == kStreams / 2);
   CHECK(members.at("c").assignment->size() == kStreams / 2);
+}
+
+TEST_CASE("who takes a member's place while a division is computed gets its share") {
+  Wide w;
+  std::map<std::string, ReconcileReply> members{{"a", w.join("a", "one")}};
+  w.settle(members);
+  members["b"] = w.join("b");
+  REQUIRE(w.pending() == 1);
+  w.go_away("a", "one");
+  members.erase("a");
+  members["a2"] = w.join("a2", "one");
+  REQUIRE(members.at("a2").error == E::kNone);
+  CHECK(w.pending() == 1);  // nothing has changed that would have to be divided
+  w.settle(members);
+  w.check_shares(members, kStreams / 2);
+}
+
+TEST_CASE("members that swap their ids while a division is computed get each its own share") {
+  Wide w;
+  std::map<std::string, ReconcileReply> members{{"a", w.join("a", "one")}, {"b", w.join("b", "two")}};
+  w.settle(members);
+  members["c"] = w.join("c");
+  REQUIRE(w.pending() == 1);
+  w.go_away("a", "one");
+  w.go_away("b", "two");
+  CHECK(w.join("free", "one").error == E::kNone);
+  members["a"] = w.join("a", "two");
+  w.go_away("free", "one");
+  members["b"] = w.join("b", "one");
+  w.settle(members);
+  w.check_shares(members, kStreams / 3);
+}
+
+TEST_CASE("a guest that takes a guest's place while a division is computed gets its share") {
+  ManagedKit kit;
+  kit.put_stream("s", kStreams);
+  FakeMember a(kit, "a");
+  a.beat();
+  while (kit.output.run_job()) {
+  }
+  a.beat();
+  const auto as_guest = [&] { return kit.got<JoinReply>(kit.join(Kit::joining({}, "m", "one"))); };
+  const JoinReply first = as_guest(), second = as_guest();
+  REQUIRE(second.error == E::kNone);
+  CHECK(first.member_id != second.member_id);
+  REQUIRE(kit.output.jobs.size() == 1);
+  while (kit.output.run_job()) {
+  }
+  const auto view = kit.managed();
+  REQUIRE(view.members.size() == 2);
+  for (const auto& member : view.members) CHECK(member.target.size() == kStreams / 2);
+}
+
+TEST_CASE("who wants something else since a division began gets nothing of it") {
+  Wide w;
+  w.kit.put_stream("other", 3);
+  std::map<std::string, ReconcileReply> members{{"a", w.join("a")}};
+  w.settle(members);
+  members["b"] = w.join("b", "two");
+  REQUIRE(w.pending() == 1);
+  ReconcileRequest r = ManagedKit::beating("b", members.at("b").epoch);
+  r.instance_id = "two";
+  r.pattern = "oth.*";
+  REQUIRE(w.kit.ask_for(r).error == E::kNone);
+  w.go_away("b", "two");
+  members.erase("b");
+  r = ManagedKit::joining("b2", {}, "two");
+  r.pattern = "oth.*";
+  members["b2"] = w.kit.ask_for(r);
+  REQUIRE(members.at("b2").error == E::kNone);
+  w.kit.output.run_job();
+  CHECK(w.kit.managed().members.at(1).target.empty());
+  w.settle(members);
+  CHECK(members.at("a").assignment->size() == kStreams);
+  CHECK(members.at("b2").assignment->size() == 3);
+}
+
+TEST_CASE("a group that was empty while a division was computed does not go back in epochs") {
+  Wide w;
+  std::map<std::string, ReconcileReply> members{{"a", w.join("a")}};
+  w.settle(members);
+  w.join("b");
+  REQUIRE(w.pending() == 1);
+  CHECK(w.kit.ask_for(ManagedKit::beating("a", kLeaveEpoch)).error == E::kNone);
+  CHECK(w.kit.ask_for(ManagedKit::beating("b", kLeaveEpoch)).error == E::kNone);
+  members = {{"a", w.join("a")}};
+  const int32_t told = members.at("a").epoch;
+  CHECK(w.pending() == 1);  // one at a time
+  w.kit.output.run_job();
+  CHECK(w.kit.managed().target_epoch >= told);
+  ReconcileRequest r = ManagedKit::beating("a", told);
+  r.owned.emplace();
+  CHECK(w.kit.ask_for(r).epoch >= told);
+  w.settle(members);
+  w.check_shares(members, kStreams);
 }
 
 TEST_CASE("streams that come while a division is computed are divided by the next one") {

@@ -49,7 +49,7 @@ class GroupTable {
 
   // --- events
   void drop_stream(std::string_view stream);
-  bool knows_pattern(const std::string& text) const { return context_.patterns.knows(text); }
+  bool is_new_pattern(const std::string& text) { return context_.patterns.is_new(text); }
   // It came, grew or went: groups look when they are asked next.
   void stream_changed(std::string_view name) {
     context_.patterns.stream_changed(name);

@@ -56,6 +56,7 @@ void ManagedMembers::start(MonoTime now) {
   unknown_ = 0;
   streams_seen_ = 0;
   dividing_.reset();
+  wants_anew_.clear();
   resolved_.reset();
   for (const auto& [id, member] : managed().members) {
     index(member.record);
@@ -185,6 +186,7 @@ void ManagedMembers::put(const ManagedRecord& record, bool new_epoch) {
     unindex(member->second.record);
   }
   log_(ManagedMemberPut{state_.name, managed().epoch + (new_epoch ? 1 : 0), record});
+  if (new_epoch && dividing_ != nullptr) wants_anew_.insert(record.id);
   index(record);
   if (record.instance_id) instances_[*record.instance_id] = record.id;
 }
@@ -195,6 +197,7 @@ void ManagedMembers::replace(const std::string& old_id, const ManagedRecord& rec
   log_(ManagedMemberReplaced{state_.name, old, record});
   index(record);
   instances_[*record.instance_id] = record.id;
+  if (wants_anew_.erase(old) > 0) wants_anew_.insert(record.id);
   deadlines_.erase(old);
 }
 
@@ -284,6 +287,7 @@ void ManagedMembers::remove(const std::vector<std::string>& ids, WallTime wall) 
     release(member.holding);
     unindex(member.record);
     if (member.record.instance_id) instances_.erase(*member.record.instance_id);
+    wants_anew_.erase(id);
     deadlines_.erase(id);
     log_(ManagedMemberGone{state_.name, managed().epoch + 1, wall, id});
   }

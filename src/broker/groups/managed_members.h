@@ -134,6 +134,7 @@ class ManagedMembers {
   void divide(std::shared_ptr<const StreamSizes> sizes);
   std::shared_ptr<Division> division_of(std::shared_ptr<const StreamSizes> sizes) const;
   void take_over(const Division& division);
+  const ManagedMember* member_of(const Division::Member& divided) const;
   Assignor preferred_assignor() const;
   std::vector<base::Uuid> streams_of(const ManagedRecord& record) const;
   void log_targets(std::vector<ManagedTargets::Target> changed, ManagedTargetsEnd end, int32_t epoch);
@@ -155,6 +156,7 @@ class ManagedMembers {
   size_t unknown_ = 0;                           // members whose holding is not known: nothing is free
   uint64_t streams_seen_ = 0;                    // version that the targets were last compared with
   std::shared_ptr<Division> dividing_;           // off the core: its outcome is awaited
+  std::unordered_set<std::string> wants_anew_;   // members whose wishes `dividing_` does not know
   std::optional<Streams> resolved_;              // of all that is subscribed to; none: something else is now
   std::optional<base::MonoTime> wake_at_;
 };

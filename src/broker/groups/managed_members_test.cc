@@ -141,6 +141,29 @@ TEST_CASE("managed: different patterns of one group are limited, equal ones are 
   CHECK(kit.ask_for(r).error == E::kGroupTooLarge);
 }
 
+TEST_CASE("managed: different patterns of all groups are limited, and who lets one go makes room") {
+  ManagedKit kit;
+  const auto join = [&](size_t number, const std::string& pattern) {
+    ReconcileRequest r = ManagedKit::joining("m" + std::to_string(number), {});
+    r.group = "g" + std::to_string(number);
+    r.pattern = pattern;
+    return kit.ask_for(r).error;
+  };
+  constexpr size_t kMax = PatternIndex::kPatternsMax;
+  for (size_t i = 0; i < kMax; ++i) REQUIRE(join(i, "t" + std::to_string(i)) == E::kNone);
+  CHECK(join(kMax, "another") == E::kGroupTooLarge);
+  CHECK(join(kMax, "t0") == E::kNone);
+  CHECK(join(kMax, "another") == E::kGroupTooLarge);
+  kit.restart();
+  CHECK(kit.table->size() == kMax + 1);
+  CHECK(join(kMax + 1, "another") == E::kGroupTooLarge);
+  ReconcileRequest leaves = ManagedKit::beating("m7", kLeaveEpoch);
+  leaves.group = "g7";
+  CHECK(kit.ask_for(leaves).error == E::kNone);
+  CHECK(join(kMax + 1, "another") == E::kNone);
+  CHECK(join(kMax + 2, "one more") == E::kGroupTooLarge);
+}
+
 TEST_CASE("managed: streams that come, grow and go change the division, patterns find them") {
   ManagedKit kit;
   FakeMember a(kit, "a", {"s", "later"});

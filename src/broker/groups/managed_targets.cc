@@ -52,7 +52,8 @@ void ManagedMembers::unindex(const ManagedRecord& record) {
 }
 
 bool ManagedMembers::has_room_for_pattern(const std::optional<std::string>& pattern) const {
-  return !pattern || patterns_.contains(*pattern) || patterns_.size() < kPatternsMax;
+  if (!pattern || patterns_.contains(*pattern)) return true;
+  return patterns_.size() < kPatternsMax && context_.patterns.has_room_for(*pattern);
 }
 
 // Whether the record and all that its group would divide can be logged.
@@ -157,28 +158,39 @@ std::shared_ptr<Division> ManagedMembers::division_of(std::shared_ptr<const Stre
     const ManagedRecord& record = member.record;
     const auto [wish, is_new] = wishes.try_emplace(Wish(record.pattern, &record.streams), wishes.size());
     if (is_new) division->wishes.push_back(streams_of(record));
-    division->members.push_back({id, record.instance_id.value_or(""), wish->second, member.target});
+    division->members.push_back({id, record.instance_id, wish->second, member.target});
   }
   return division;
 }
 
-// Who left while it was computed is passed over; who came finds nothing, and the group's epoch says that this is so.
+// Who left while it was computed is passed over, and who came or wants something else since: they find nothing new, and the
+// group's epoch says that this is so. Who took somebody's place gets what that one would have got.
 void ManagedMembers::take_over(const Division& division) {
   const bool was_overtaken = managed().epoch != division.base_epoch;
   if (was_overtaken && division.epoch != division.base_epoch) return;  // another change has taken its number
+  if (division.epoch < managed().target_epoch) return;                 // the group was empty meanwhile
   std::vector<ManagedTargets::Target> changed;
   for (size_t i = 0; i < division.members.size(); ++i) {
-    const auto member = managed().members.find(division.members[i].id);
-    if (member == managed().members.end() || division.given[i] == member->second.target) continue;
-    changed.push_back({member->first, division.given[i]});
+    const ManagedMember* member = member_of(division.members[i]);
+    if (member == nullptr || wants_anew_.contains(member->record.id)) continue;
+    if (division.given[i] != member->target) changed.push_back({member->record.id, division.given[i]});
   }
   log_targets(std::move(changed), {division.assignor, *division.sizes}, division.epoch);
+}
+
+// By its instance if it has one: its id may be another by now, and the one that it had somebody else's.
+const ManagedMember* ManagedMembers::member_of(const Division::Member& divided) const {
+  const auto instance = divided.instance_id ? instances_.find(*divided.instance_id) : instances_.end();
+  if (divided.instance_id && instance == instances_.end()) return nullptr;
+  const auto member = managed().members.find(divided.instance_id ? instance->second : divided.id);
+  return member == managed().members.end() ? nullptr : &member->second;
 }
 
 void ManagedMembers::divided(const Division& division) {
   if (dividing_.get() != &division) return;  // of an earlier life of the group
   const std::shared_ptr<Division> kept = std::exchange(dividing_, nullptr);
   if (!empty()) take_over(division);
+  wants_anew_.clear();
   divide_if_due();
 }
 

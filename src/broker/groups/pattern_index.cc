@@ -5,24 +5,39 @@
 namespace polylog::broker {
 
 std::shared_ptr<const PatternIndex::Matched> PatternIndex::find(const std::string& text) {
-  if (const auto known = patterns_.find(text); known != patterns_.end()) {
-    if (auto matched = known->second.lock()) return last_found_ = std::move(matched);
-  }
-  auto pattern = NamePattern::parse(text);
-  if (!pattern) return nullptr;
-  auto matched = std::make_shared<Matched>(Matched{std::move(*pattern), {}});
+  if (auto known = held(text)) return last_found_ = std::move(known);
+  const NamePattern* pattern = parse(text);
+  if (pattern == nullptr) return nullptr;
+  auto matched = std::make_shared<Matched>(Matched{*pattern, {}});
   directory_.each_stream([&](std::string_view name, const StreamDirectory::Entry& entry) {
     if (matched->pattern.matches(name)) matched->streams.emplace(name, entry);
   });
   last_found_ = matched;
-  std::erase_if(patterns_, [](const auto& entry) { return entry.second.expired(); });
   patterns_[text] = matched;
   return matched;
 }
 
-bool PatternIndex::knows(const std::string& text) const {
+bool PatternIndex::has_room_for(const std::string& text) {
+  if (held(text) != nullptr || patterns_.size() < kPatternsMax) return true;
+  last_found_.reset();
+  std::erase_if(patterns_, [](const auto& entry) { return entry.second.expired(); });
+  return patterns_.size() < kPatternsMax;
+}
+
+bool PatternIndex::is_new(const std::string& text) { return held(text) == nullptr && parse(text) != nullptr; }
+
+std::shared_ptr<PatternIndex::Matched> PatternIndex::held(const std::string& text) const {
   const auto known = patterns_.find(text);
-  return known != patterns_.end() && !known->second.expired();
+  return known == patterns_.end() ? nullptr : known->second.lock();
+}
+
+const NamePattern* PatternIndex::parse(const std::string& text) {
+  if (text.size() > NamePattern::kTextBytesMax) return nullptr;
+  if (!last_parsed_ || last_parsed_->text != text) {
+    auto pattern = NamePattern::parse(text);
+    last_parsed_ = Parsed{text, pattern ? std::optional(std::move(*pattern)) : std::nullopt};
+  }
+  return last_parsed_->pattern ? &*last_parsed_->pattern : nullptr;
 }
 
 void PatternIndex::stream_changed(std::string_view name) {

@@ -1,11 +1,13 @@
 // PatternIndex: which streams the patterns of one cell's groups stand for. A pattern is compared with every name once, when it
 // is first asked for; from then on with each stream that comes, grows or goes. So groups that share a pattern share its
 // streams, and a heartbeat compares nothing. A pattern is forgotten when nobody holds it any more, but for the last asked for.
-// Not for: limits on how many (managed_targets.cc), names that are written out. Used by the cell's core.
+// Not for: how many one group may have (managed_targets.cc), names that are written out. Used by the cell's core.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,17 +23,30 @@ class PatternIndex {
     std::map<std::string, StreamDirectory::Entry, std::less<>> streams;  // by name
   };
 
+  // Each is compared with every stream that comes, all in one turn, and keeps the names of those that it stands for.
+  static constexpr size_t kPatternsMax = 512;
+
   explicit PatternIndex(const StreamDirectory& directory) : directory_(directory) {}
 
-  // Null: not an expression that can be had.
+  // Null: not an expression that can be had. Takes in whatever is asked for: who has the choice asks has_room_for() before.
   std::shared_ptr<const Matched> find(const std::string& text);
-  bool knows(const std::string& text) const;  // find() compares nothing
+  bool has_room_for(const std::string& text);
+  bool is_new(const std::string& text);  // find() would compare all names
   void stream_changed(std::string_view name);
 
  private:
+  struct Parsed {
+    std::string text;
+    std::optional<NamePattern> pattern;  // none: not an expression that can be had
+  };
+
+  std::shared_ptr<Matched> held(const std::string& text) const;
+  const NamePattern* parse(const std::string& text);
+
   const StreamDirectory& directory_;
-  std::map<std::string, std::weak_ptr<Matched>> patterns_;
-  std::shared_ptr<const Matched> last_found_;  // asked for again before anybody holds it
+  std::map<std::string, std::weak_ptr<Matched>> patterns_;  // some that nobody holds among them
+  std::optional<Parsed> last_parsed_;                       // it is new: soon asked for
+  std::shared_ptr<const Matched> last_found_;               // asked for again before anybody holds it
 };
 
 }  // namespace polylog::broker

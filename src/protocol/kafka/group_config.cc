@@ -56,12 +56,23 @@ int64_t acting(const GroupConfigRow& row, const broker::Settings& settings, std:
   return scaled(broker_row(row), own ? *own : value_of(broker_row(row), config).value_or(""));
 }
 
-std::expected<void, ConfigRefusal> check(const broker::Settings& settings, std::string_view group,
-                                         const Config& config) {
-  if (acting(kSession, settings, group, config) <= acting(kHeartbeat, settings, group, config)) {
+bool is_sound(const broker::Settings& settings, std::string_view group, const Config& config) {
+  return acting(kSession, settings, group, config) > acting(kHeartbeat, settings, group, config);
+}
+
+bool sets_something(const ConfigChanges& changes) {
+  return !std::ranges::all_of(changes.changes,
+                              [](const ConfigChange& change) { return change.operation == ConfigOperation::kDelete; });
+}
+
+// A group that a change of the broker's values left unsound may let its own values go, one at a time.
+std::expected<void, ConfigRefusal> check(const broker::Settings& before, const broker::Settings& after,
+                                         std::string_view group, const ConfigChanges& changes, const Config& config) {
+  const bool must_be_sound = sets_something(changes) || is_sound(before, group, config);
+  if (must_be_sound && !is_sound(after, group, config)) {
     return refuse(ErrorCode::kInvalidConfig, fmt::format("{} must be greater than {}", kSession.name, kHeartbeat.name));
   }
-  if (groups_with_configs(settings).size() > limits::kGroupsWithConfigsMax) {
+  if (groups_with_configs(after).size() > limits::kGroupsWithConfigsMax) {
     return refuse(ErrorCode::kPolicyViolation,
                   fmt::format("{} groups have configs of their own: no more can", limits::kGroupsWithConfigsMax));
   }
@@ -113,7 +124,9 @@ std::expected<Attributes, ConfigRefusal> group_settings_after(const broker::Sett
     }
     if (auto applied = apply(change, group, after.values); !applied) return std::unexpected(std::move(applied.error()));
   }
-  if (auto sound = check(after, group, config); !sound) return std::unexpected(std::move(sound.error()));
+  if (auto checked = check(settings, after, group, changes, config); !checked) {
+    return std::unexpected(std::move(checked.error()));
+  }
   return std::move(after.values);
 }
 

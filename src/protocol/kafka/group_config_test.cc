@@ -119,6 +119,27 @@ TEST_CASE("configs_of_groups_that_make_no_sense_are_refused") {
   CHECK(refusal_of(none, std::string(256, 'g'), {set(kSession, "9000")}) == ErrorCode::kInvalidRequest);
 }
 
+TEST_CASE("a_group_that_the_brokers_values_left_unsound_may_let_its_own_go_one_at_a_time") {
+  broker::Settings settings;
+  settings.values[broker::setting_of_group(broker::kManagedHeartbeatSetting, "g")] = "20000";
+  settings.values[broker::setting_of_group(broker::kManagedSessionTimeoutSetting, "g")] = "15000";
+  const auto deleting = [](std::string_view name) {
+    return ConfigChange{std::string(name), ConfigOperation::kDelete, {}};
+  };
+  const ConfigChange larger{std::string(kSession), ConfigOperation::kSet, "16000"};
+  CHECK(refusal_of(settings, "g", {larger}) == ErrorCode::kInvalidConfig);
+  CHECK(refusal_of(settings, "g", {deleting(kHeartbeat)}) == ErrorCode::kNone);
+  Config brief;
+  brief.groups.managed_session_timeout_ms = 4'000;  // less than the 5 s of the broker's heartbeat
+  for (const std::string_view name : {kHeartbeat, kSession}) {
+    CHECK(group_settings_after(settings, "g", {false, {deleting(name)}}, brief));
+  }
+  CHECK(group_settings_after(settings, "g", {true, {}}, brief)->empty());
+  settings.values[broker::setting_of_group(broker::kManagedHeartbeatSetting, "g")] = "1000";
+  CHECK(group_settings_after(settings, "g", {false, {deleting(kSession)}}, brief));
+  CHECK_FALSE(group_settings_after(settings, "g", {false, {deleting(kHeartbeat), deleting(kSession)}}, brief));
+}
+
 TEST_CASE("so_many_groups_have_configs_of_their_own_and_no_more") {
   broker::Settings settings;
   const std::vector<ConfigChange> change{{std::string(kSession), ConfigOperation::kSet, "9000"}};
@@ -150,6 +171,22 @@ TEST_CASE("configs_of_a_group_act_on_members_that_are_in_it") {
   REQUIRE(alter(admin, "g", kSession, "60000").error_code == ErrorCode::kNone);
   broker.world.run_for(std::chrono::milliseconds(50'000));
   CHECK(beat(client, "m", again.member_epoch).error_code == ErrorCode::kNone);
+}
+
+TEST_CASE("members_are_told_to_beat_twice_within_the_session_timeout_whoever_set_it_when") {
+  TestBroker broker(1);
+  TestClient admin(broker), client(broker);
+  create_topic(admin, "t");
+  REQUIRE(alter(admin, "g", kHeartbeat, "20000").error_code == ErrorCode::kNone);
+  const auto joined = beat(client, "m", 0);
+  CHECK(joined.heartbeat_interval_ms == 20'000);
+  IncrementalAlterConfigsRequest request;
+  request.resources.push_back({.resource_type = 4, .resource_name = ""});
+  request.resources[0].configs.push_back(
+      {.name = "group.consumer.session.timeout.ms", .config_operation = 0, .value = "15000"});
+  const auto altered = admin.ask<IncrementalAlterConfigsResponse>(ApiKey::kIncrementalAlterConfigs, 1, request);
+  REQUIRE(altered.results.at(0).error_code == ErrorCode::kNone);
+  CHECK(beat(client, "m", joined.member_epoch).heartbeat_interval_ms == 7'500);
 }
 
 TEST_CASE("a_silent_member_is_out_after_the_session_timeout_that_its_group_was_given_meanwhile") {
