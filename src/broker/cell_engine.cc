@@ -230,6 +230,17 @@ void CellEngine::compare_next_pattern() {
   }
 }
 
+// With streams that changed: a share at the end of this turn, the rest in turns to come.
+void CellEngine::arm_comparing() {
+  if (comparing_armed_ || !groups_.has_changes()) return;
+  comparing_armed_ = true;
+  broker_.loop().at_turn_end([this] {
+    comparing_armed_ = false;
+    groups_.compare_changes();
+    if (groups_.has_changes()) broker_.loop().call_at(broker_.loop().now(), [this] { arm_comparing(); });
+  });
+}
+
 void CellEngine::carry_out(ReplyTo from, GroupRequest& request) {
   if (brings_new_pattern(request)) note_pattern_compared();
   if (std::holds_alternative<CommitRequest>(request) && cell_.reserve_low())

@@ -117,6 +117,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   bool must_wait(const GroupRequest& request);
   void note_pattern_compared();
   void compare_next_pattern();
+  void arm_comparing();
   void on(ReplyTo from, CellStatsRequest& request);
   void on(ReplyTo from, PeekRequest& request);
   CellStatsDone cell_stats() const;
@@ -191,6 +192,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   std::deque<std::pair<ReplyTo, ReconcileRequest>> patterns_waiting_;
   std::unordered_map<std::string, size_t> groups_waiting_;  // how many of these are of each
   bool pattern_compared_ = false;                           // in this turn
+  bool comparing_armed_ = false;                            // of patterns with streams that changed
   std::unique_ptr<io::Worker> group_worker_;                // made when first needed
 };
 

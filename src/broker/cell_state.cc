@@ -53,7 +53,10 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
     return arm_groups();
   }
   const StreamRecord& record = *delta.record;
-  if (record.kind == StreamKind::kStream) groups_.stream_changed(record.name);
+  if (record.kind == StreamKind::kStream) {
+    groups_.stream_changed(record.name);
+    arm_comparing();
+  }
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));

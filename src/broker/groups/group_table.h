@@ -50,9 +50,14 @@ class GroupTable {
   // --- events
   void drop_stream(std::string_view stream);
   bool is_new_pattern(const std::string& text) { return context_.patterns.is_new(text); }
-  // It came, grew or went: groups look when they are asked next.
+  // It came, grew or went: groups look when they are asked next. Patterns find it when compare_changes() got to it.
   void stream_changed(std::string_view name) {
     context_.patterns.stream_changed(name);
+    ++context_.streams_version;
+  }
+  bool has_changes() const { return context_.patterns.has_changes(); }
+  void compare_changes() {  // a turn's share
+    context_.patterns.compare_some();
     ++context_.streams_version;
   }
   void session_closed(SessionId session, base::MonoTime now, base::WallTime wall);

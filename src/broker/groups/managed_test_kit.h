@@ -47,12 +47,16 @@ struct ManagedKit : Kit {
   }
   void put_stream(const std::string& name, uint32_t partitions) {
     streams.put(name, partitions);
-    table->stream_changed(name);
+    changed(name);
   }
   void drop_stream(const std::string& name) {
     streams.streams.erase(name);
-    table->stream_changed(name);
+    changed(name);
     table->drop_stream(name);
+  }
+  void changed(const std::string& name) {
+    table->stream_changed(name);
+    while (table->has_changes()) table->compare_changes();
   }
   // A kill: what was logged is all that is left.
   void restart() {

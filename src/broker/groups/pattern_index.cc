@@ -40,7 +40,19 @@ const NamePattern* PatternIndex::parse(const std::string& text) {
   return last_parsed_->pattern ? &*last_parsed_->pattern : nullptr;
 }
 
+// Who comes later knows the stream as it is then.
 void PatternIndex::stream_changed(std::string_view name) {
+  if (!patterns_.empty()) changed_.emplace_back(name);
+}
+
+void PatternIndex::compare_some() {
+  for (size_t done = 0; done < kComparisonsPerTurn && !changed_.empty(); done += patterns_.size()) {
+    compare(changed_.front());
+    changed_.pop_front();
+  }
+}
+
+void PatternIndex::compare(const std::string& name) {
   const auto entry = directory_.find_stream(name);
   for (const auto& [text, held] : patterns_) {
     const auto matched = held.lock();
@@ -48,7 +60,7 @@ void PatternIndex::stream_changed(std::string_view name) {
     if (!entry) {
       if (const auto gone = matched->streams.find(name); gone != matched->streams.end()) matched->streams.erase(gone);
     } else if (matched->pattern.matches(name)) {
-      matched->streams.insert_or_assign(std::string(name), *entry);
+      matched->streams.insert_or_assign(name, *entry);
     }
   }
 }
