@@ -97,19 +97,20 @@ void create_topic(rd_kafka_t* producer, const std::string& topic, int partitions
   sleep_ns(500'000'000);
 }
 
-rd_kafka_t* open_consumer(const Options& options, const std::string& topic, int partitions, bool paced) {
-  rd_kafka_conf_t* conf = configuration(options, "c.",
-                                        {{"bootstrap.servers", options.text("broker", "127.0.0.1:9092")},
-                                         {"group.id", "bench"},
-                                         {"enable.auto.commit", "false"},
-                                         {"fetch.wait.max.ms", "500"},
-                                         {"fetch.min.bytes", "1"},
-                                         {"queued.min.messages", paced ? "1000" : "1000000"},
-                                         {"fetch.message.max.bytes", "10000000"},
-                                         {"fetch.max.bytes", "50000000"},
-                                         {"fetch.error.backoff.ms", "10"},
-                                         {"check.crcs", "false"},
-                                         {"socket.nagle.disable", "true"}});
+rd_kafka_t* open_consumer(const Options& options, const std::string& topic, int partitions) {
+  rd_kafka_conf_t* conf =
+      configuration(options, "c.",
+                    {{"bootstrap.servers", options.text("broker", "127.0.0.1:9092")},
+                     {"group.id", "bench"},
+                     {"enable.auto.commit", "false"},
+                     {"fetch.wait.max.ms", "500"},
+                     {"fetch.min.bytes", "1"},
+                     {"queued.min.messages", "1000000"},  // more than waits: at this many librdkafka rests for a second
+                     {"fetch.message.max.bytes", "10000000"},
+                     {"fetch.max.bytes", "50000000"},
+                     {"fetch.error.backoff.ms", "10"},
+                     {"check.crcs", "false"},
+                     {"socket.nagle.disable", "true"}});
   char error[error_size];
   rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error);
   if (consumer == nullptr) fail("consumer", error);
@@ -232,7 +233,7 @@ int run(const Options& options) {
   Histogram latencies;
   std::thread consumer_thread;
   if (consuming) {
-    rd_kafka_t* consumer = open_consumer(options, topic, partitions, paced);
+    rd_kafka_t* consumer = open_consumer(options, topic, partitions);
     consumer_thread = std::thread(consume, consumer, paced ? &latencies : nullptr);
   }
 
