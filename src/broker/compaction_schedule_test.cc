@@ -69,16 +69,22 @@ struct ScheduleKit : EngineKit {
     REQUIRE(disk.flip_bit("/cell0/" + storage::WalFiles::name_of(at.file_seq), at.offset + 500, 3));
   }
 
+  // Due from now on, and damaged at offset 10.
+  base::PartitionKey make_damaged() {
+    const auto key = make("damaged");
+    policy.reset();
+    put(key, 100);
+    damage(key, base::Offset(10));
+    policy = CompactionPolicy{.active_age_ms_max = 0};
+    return key;
+  }
+
   std::optional<CompactionPolicy> policy = CompactionPolicy{.active_age_ms_max = 0};
 };
 
 TEST_CASE("what_is_damaged_is_tried_again_less_and_less_often_up_to_an_hour") {
   ScheduleKit kit;
-  const auto key = kit.make("damaged");
-  kit.policy.reset();
-  kit.put(key, 100);
-  kit.damage(key, base::Offset(10));
-  kit.policy = CompactionPolicy{.active_age_ms_max = 0};
+  const auto key = kit.make_damaged();
   kit.world.run_for(seconds(6));
   CHECK(kit.count("failures") == 1);
   CHECK(kit.failing() == 1);
@@ -119,11 +125,7 @@ TEST_CASE("a_start_that_moves_does_not_make_the_retries_more_frequent_than_half_
 
 TEST_CASE("a_damaged_partition_that_need_not_be_compacted_any_more_is_not_counted") {
   ScheduleKit kit;
-  const auto key = kit.make("damaged");
-  kit.policy.reset();
-  kit.put(key, 100);
-  kit.damage(key, base::Offset(10));
-  kit.policy = CompactionPolicy{.active_age_ms_max = 0};
+  kit.make_damaged();
   kit.world.run_for(seconds(6));
   CHECK(kit.failing() == 1);
   kit.policy.reset();
