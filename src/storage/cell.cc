@@ -412,18 +412,14 @@ void Cell::find_newest(const Partition& partition, ColdReads::Found done) {
   done(found == nullptr ? std::nullopt : std::optional<BatchRef>(*found));
 }
 
-// What was trimmed or moved meanwhile may lie in a file that is gone. If some of it is in a segment now there is no answer,
-// rather than one with a gap: the reader asks again.
+// What was trimmed or moved meanwhile may lie in a file that is gone. Then there is no answer, rather than one with a gap: the
+// reader asks again.
 void Cell::look_up_again(const Partition& partition, std::vector<StoredBatch>& batches) {
-  const auto in_segment = [&](const StoredBatch& batch) {
-    return batch.ref.base_offset >= partition.start() && batch.ref.base_offset < partition.resident_start();
-  };
-  if (std::ranges::any_of(batches, in_segment)) batches.clear();
-  std::erase_if(batches, [&](StoredBatch& batch) {
+  for (StoredBatch& batch : batches) {
     const BatchRef* found = partition.find(batch.ref.base_offset);
-    if (found != nullptr) batch.ref = *found;
-    return found == nullptr;
-  });
+    if (found == nullptr) return batches.clear();
+    batch.ref = *found;
+  }
 }
 
 void Cell::start_waiting_loads() {

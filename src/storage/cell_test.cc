@@ -145,6 +145,28 @@ TEST_CASE("a_batch_in_pieces_is_read_while_it_is_still_on_its_way_to_the_disk") 
   CHECK(kit.contents(kA) == std::vector<std::string>{"small", text});
 }
 
+TEST_CASE("a_read_whose_beginning_was_trimmed_while_it_waited_for_the_disk_has_no_answer_rather_than_a_gap") {
+  CellKit kit;
+  kit.durability = Durability::kInterval;
+  kit.open();
+  const size_t long_bytes = 3 * kit.cell->wal().part_bytes_max();
+  const std::string first = test_batch(1, long_bytes), second = test_batch(2, long_bytes);
+  REQUIRE(kit.append(kA, first));
+  REQUIRE(kit.append(kA, second));
+  Partition& partition = *kit.cell->find(kA);
+  std::vector<StoredBatch> batches;
+  partition.read(Offset(0), partition.committed(), SIZE_MAX, batches);
+  REQUIRE(batches.size() == 2);
+  base::Result<std::vector<StoredBatch>> read = base::fail(ErrorCode::kTimeout, "no answer");
+  kit.cell->load(partition, std::move(batches), [&](auto loaded) { read = std::move(loaded); });
+  kit.cell->trim(partition, Offset(1));
+  kit.cell->end_turn();
+  kit.settle();
+  REQUIRE(read);
+  CHECK(read->empty());
+  CHECK(kit.contents(kA) == std::vector<std::string>{second});
+}
+
 TEST_CASE("the_tail_stays_within_its_share_and_is_counted_right") {
   CellKit kit;
   kit.tail_bytes_max = 64 * kKiB;

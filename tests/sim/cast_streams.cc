@@ -237,8 +237,6 @@ class Reader final : public Client {
     bool first = true;
     for (const broker::ReadBatch& batch : item.batches) {
       const int64_t begin = batch.base_offset.value;
-      // A read that waited for the disk leaves out what was trimmed meanwhile.
-      if (first && begin > from && model().may_begin_at(partition, begin)) from = begin;
       if (first ? begin > from || begin + batch.count <= from : begin != from)
         model().violation("dense", fmt::format("asked from {}, got a batch of {} at {}", from, batch.count, begin));
       if (begin + batch.count > item.committed.value)

@@ -81,13 +81,6 @@ void Model::log_start_seen(const base::PartitionKey& partition, int64_t start) {
   log.start = std::max(log.start, start);
 }
 
-bool Model::may_begin_at(const base::PartitionKey& partition, int64_t start) {
-  const Log& log = logs_[partition];
-  if (log.messages.empty()) return start <= log.trim_asked;
-  return std::ranges::all_of(log.messages,
-                             [start](const auto& entry) { return entry.first >= start || entry.second.settle_asked; });
-}
-
 void Model::read(const base::PartitionKey& partition, const broker::ReadBatch& batch) {
   const ParsedBatch parsed = parse_batch(batch.bytes.view());
   const int64_t base = batch.base_offset.value;

@@ -42,8 +42,6 @@ class Model {
   void refused(uint64_t operation);
   void trim_asked(const base::PartitionKey& partition, int64_t before);
   void log_start_seen(const base::PartitionKey& partition, int64_t start);
-  // Whether all before it may have been trimmed by now: of a queue, what was settled.
-  bool may_begin_at(const base::PartitionKey& partition, int64_t start);
   void read(const base::PartitionKey& partition, const broker::ReadBatch& batch);
   // A whole scan from `start` to `end` (committed) is over; `read()` saw its batches in order.
   void scan_begins(const base::PartitionKey& partition);
