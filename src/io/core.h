@@ -56,7 +56,7 @@ class Core final : public Loop {
   TimerId call_at(base::MonoTime when, Task task) override { return timers_.add(when, std::move(task)); }
   void cancel(TimerId timer) override { timers_.cancel(timer); }
   void at_turn_end(Task task) override { turn_end_.push_back(std::move(task)); }
-  std::unique_ptr<Worker> make_worker(const char* name) override;
+  std::unique_ptr<Worker> make_worker(const char* name, Priority priority) override;
   void send(base::CoreId to, Task task) override;
   bool mail_backlogged() const override { return backlogged_; }
 

@@ -118,7 +118,7 @@ TEST_CASE("mail_to_oneself_runs_in_a_later_turn") {
 TEST_CASE("a_worker_runs_jobs_in_order_off_the_core_and_completes_on_it") {
   CoreGroup group({.cores = 1, .pin = false});
   Core& core = group.core(0);
-  auto worker = core.make_worker("disk");
+  auto worker = core.make_worker("disk", Priority::kUsual);
   const auto core_thread = std::this_thread::get_id();
   int jobs = 0, dones = 0;
   bool jobs_right = true, dones_right = true;  // one for each thread
@@ -139,7 +139,7 @@ TEST_CASE("a_worker_runs_jobs_in_order_off_the_core_and_completes_on_it") {
 TEST_CASE("destroying_a_worker_waits_for_its_job_and_drops_the_rest") {
   CoreGroup group({.cores = 1, .pin = false});
   Core& core = group.core(0);
-  auto worker = core.make_worker("disk");
+  auto worker = core.make_worker("disk", Priority::kUsual);
   std::promise<void> begun;
   bool first = false, second = false, done = false;
   worker->submit(

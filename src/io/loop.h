@@ -27,6 +27,9 @@ class Worker {
   virtual void submit(Task job, Task done) = 0;
 };
 
+// What runs beside the cores gets what processor time they leave, and a little in any case.
+enum class Priority : uint8_t { kUsual, kBackground };
+
 class Loop {
  public:
   virtual ~Loop() = default;
@@ -44,7 +47,7 @@ class Loop {
   // Tasks deferred by deferred tasks run in the same turn end.
   virtual void at_turn_end(Task task) = 0;
 
-  virtual std::unique_ptr<Worker> make_worker(const char* name) = 0;
+  virtual std::unique_ptr<Worker> make_worker(const char* name, Priority priority = Priority::kUsual) = 0;
 
   // Mail: runs `task` on core `to`, in order per pair of cores. Never blocks; what does not fit the bounded ring is kept
   // here, and mail_backlogged() then tells the caller to stop taking work that causes more.

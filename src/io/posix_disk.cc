@@ -27,7 +27,8 @@ constexpr size_t kPiecesPerCallMax = 1024;  // IOV_MAX
 constexpr size_t kDirectAlignBytes = 4096;
 constexpr size_t kStagingBytes = 1 << 20;
 constexpr size_t kZeroStepBytes = 256 << 10;
-constexpr auto kZeroPause = std::chrono::microseconds(250);  // 64 MiB take about a tenth of a second
+constexpr auto kZeroPauseSoon = std::chrono::microseconds(250);
+constexpr auto kZeroPauseInTime = std::chrono::microseconds(1500);
 
 std::unexpected<base::Error> fail(std::string_view what, const std::string& path, int error) {
   ErrorCode code = ErrorCode::kIo;
@@ -116,6 +117,11 @@ class PosixFile final : public File {
     return {};
   }
 
+  void write_out(uint64_t offset, uint64_t bytes) override {
+    std::ignore = sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                                  SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  }
+
   Result<uint64_t> size() override {
     struct stat status{};
     if (fstat(fd_, &status) != 0) return fail("cannot stat", path_, errno);
@@ -129,12 +135,12 @@ class PosixFile final : public File {
     return {};
   }
 
-  Result<> fill_with_zeros(uint64_t size) override {
+  Result<> fill_with_zeros(uint64_t size, ZeroPace pace) override {
     const std::vector<uint8_t> zeros(std::min<uint64_t>(kZeroStepBytes, size));
     for (uint64_t at = 0; at < size; at += zeros.size()) {
       const base::View step = base::View(zeros).first(std::min<uint64_t>(zeros.size(), size - at));
       TRY(write_at({&step, 1}, at));
-      std::this_thread::sleep_for(kZeroPause);
+      std::this_thread::sleep_for(pace == ZeroPace::kSoon ? kZeroPauseSoon : kZeroPauseInTime);
     }
     return {};
   }

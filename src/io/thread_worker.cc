@@ -2,17 +2,26 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace polylog::io {
+namespace {
 
-ThreadWorker::ThreadWorker(Core& core, const char* name, std::vector<int> cpus) : core_(core) {
-  thread_ = std::thread([this, name = std::string(name).substr(0, 15), cpus = std::move(cpus)] {
+constexpr int kNice = 15;  // a thirtieth of a core's share when both want the processor
+
+}  // namespace
+
+ThreadWorker::ThreadWorker(Core& core, const char* name, Priority priority, std::vector<int> cpus) : core_(core) {
+  thread_ = std::thread([this, priority, name = std::string(name).substr(0, 15), cpus = std::move(cpus)] {
     pthread_setname_np(pthread_self(), name.c_str());
     // A thread starts with its starter's affinity: one CPU, where it would fight with the core it works for.
     cpu_set_t set;
     CPU_ZERO(&set);
     for (const int cpu : cpus) CPU_SET(cpu, &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    // Linux has a nice value for each thread. Where it is refused, the worker runs like any other.
+    if (priority == Priority::kBackground) std::ignore = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
     run();
   });
 }
@@ -74,8 +83,8 @@ void ThreadWorker::deliver(Task done) {
   });
 }
 
-std::unique_ptr<Worker> Core::make_worker(const char* name) {
-  return std::make_unique<ThreadWorker>(*this, name, group_.cpus_);
+std::unique_ptr<Worker> Core::make_worker(const char* name, Priority priority) {
+  return std::make_unique<ThreadWorker>(*this, name, priority, group_.cpus_);
 }
 
 }  // namespace polylog::io

@@ -16,7 +16,7 @@ namespace polylog::io {
 
 class ThreadWorker final : public Worker {
  public:
-  ThreadWorker(Core& core, const char* name, std::vector<int> cpus);
+  ThreadWorker(Core& core, const char* name, Priority priority, std::vector<int> cpus);
   ~ThreadWorker() override;
   void submit(Task job, Task done) override;
 

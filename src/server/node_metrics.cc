@@ -81,7 +81,7 @@ NodeMetrics::OfProcess::OfProcess(base::Registry& registry)
 NodeMetrics::NodeMetrics(Options options)
     : options_(std::move(options)),
       process_(*options_.registries[0]),
-      worker_(options_.cores.core(0).make_worker("metrics")) {
+      worker_(options_.cores.core(0).make_worker("metrics", io::Priority::kBackground)) {
   base::Registry& first = *options_.registries[0];
   for (size_t i = 0; i < options_.cores.size(); ++i) {
     base::Registry& registry = *options_.registries[i];

@@ -146,7 +146,7 @@ base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
 // --- on the core
 
 Compactor::Compactor(Options options, Extents& extents, CompactHost& host)
-    : options_(std::move(options)), extents_(extents), host_(host), worker_(options_.loop.make_worker("compact")) {}
+    : options_(std::move(options)), extents_(extents), host_(host), worker_(options_.loop.make_worker("compact", io::Priority::kBackground)) {}
 
 Compactor::~Compactor() = default;
 

@@ -42,7 +42,8 @@ base::Result<> check_extent_head(io::File& file, base::CellId cell, const Extent
 std::vector<uint8_t> extent_head(base::CellId cell, const ExtentName& name);
 bool is_sound_extent_head(io::File& file);  // whosever it is
 
-// Writes one extent file on a worker. Bytes are gathered to large writes; nothing counts before publish().
+// Writes one extent file on a worker. Bytes are gathered to writes of 256 KiB, each sent out at once, so that no sync, of
+// this file or of another, has much to wait for. Nothing counts before publish().
 class ExtentWriter {
  public:
   static base::Result<std::unique_ptr<ExtentWriter>> create(io::Disk& disk, const std::string& directory,
@@ -58,13 +59,14 @@ class ExtentWriter {
   ExtentWriter(io::Disk& disk, std::string directory, std::string path)
       : disk_(disk), directory_(std::move(directory)), path_(std::move(path)) {}
   base::Result<> flush();
+  base::Result<> write(View bytes);
   base::Result<std::unique_ptr<io::File>> open_published();
 
   io::Disk& disk_;
   std::string directory_, path_;
   std::unique_ptr<io::File> file_;
   std::vector<uint8_t> buffer_;
-  uint64_t written_ = 0;
+  uint64_t written_ = 0, allocated_ = 0;
   bool published_ = false;
 };
 

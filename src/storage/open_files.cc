@@ -22,7 +22,7 @@ class OnDemandFile final : public io::File {
   base::Result<> write_at(std::span<const base::View>, uint64_t) override { return refuse(); }
   base::Result<> sync_data() override { return refuse(); }
   base::Result<> truncate(uint64_t) override { return refuse(); }
-  base::Result<> fill_with_zeros(uint64_t) override { return refuse(); }
+  base::Result<> fill_with_zeros(uint64_t, io::ZeroPace) override { return refuse(); }
   base::Result<> allocate(uint64_t) override { return refuse(); }
 
  private:

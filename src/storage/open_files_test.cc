@@ -50,7 +50,7 @@ class CountedDisk final : public io::Disk {
     base::Result<> sync_data() override { return {}; }
     base::Result<uint64_t> size() override { return under_->size(); }
     base::Result<> truncate(uint64_t) override { return {}; }
-    base::Result<> fill_with_zeros(uint64_t) override { return {}; }
+    base::Result<> fill_with_zeros(uint64_t, io::ZeroPace) override { return {}; }
     base::Result<> allocate(uint64_t) override { return {}; }
 
    private:

@@ -22,8 +22,9 @@ constexpr uint64_t kSegmentShareMin = 4;  // of a WAL file: the least that gets 
 constexpr uint64_t kSegmentFilesMax = 4;  // WAL files' worth in one segment
 constexpr uint32_t kSegmentBatchesMax = 16'384;
 constexpr size_t kPackBatchesMax = 8'192;
-constexpr uint64_t kCopyStepBytes = 4 * base::limits::kMiB;
+constexpr uint64_t kCopyStepBytes = 512 * base::limits::kKiB;  // a kernel may not stop a thread within a call
 constexpr uint64_t kBurstPart = 4;            // of bytes_per_second: what comes faster than this is a burst
+constexpr uint64_t kQuietPart = 4;            // of bytes_per_second: the least pace
 constexpr uint64_t kUnpacedFiles = 8;         // so many times keep_files past a burst: the pace is given up
 constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the smallest WAL files
 
@@ -81,7 +82,7 @@ Packer::Packer(Options options, WalFiles& files, Extents& extents, PackerHost& h
       files_(files),
       extents_(extents),
       host_(host),
-      worker_(options_.loop.make_worker("pack")) {}
+      worker_(options_.loop.make_worker("pack", io::Priority::kBackground)) {}
 
 Packer::~Packer() = default;
 
@@ -121,6 +122,14 @@ bool Packer::in_burst() const {
   const std::chrono::duration<double> passed = options_.loop.now() - armed_at_;
   const auto bytes = static_cast<double>((files_.current() - armed_at_file_) * files_.file_bytes());
   return bytes * kBurstPart > passed.count() * static_cast<double>(options_.bytes_per_second);
+}
+
+// Bytes a second: twice what comes in, so that it is kept up with, and no faster: the disk is shared with the log. What has
+// piled up is moved as fast as may be.
+uint64_t Packer::pace() const {
+  const uint64_t pace_max = options_.bytes_per_second;
+  if (files_.count() >= burst_files()) return pace_max;
+  return std::clamp(2 * files_.filled_per_second(), pace_max / kQuietPart, pace_max);
 }
 
 std::unique_ptr<Packer::Scan> Packer::plan() {
@@ -303,8 +312,7 @@ void Packer::copy_step() {
       [this, load, result, bytes, step] {
         load->unpin();
         if (copy_->unreadable) note_damage(step);
-        const auto pause =
-            std::chrono::nanoseconds(bytes * 1'000'000'000 / std::max<uint64_t>(options_.bytes_per_second, 1));
+        const auto pause = std::chrono::nanoseconds(bytes * 1'000'000'000 / std::max<uint64_t>(pace(), 1));
         if (!copy_->paced || !*result) return copied(*result);
         options_.loop.call_at(options_.loop.now() + pause, [this] { copied({}); });
       });

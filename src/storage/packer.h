@@ -83,6 +83,7 @@ class Packer {
 
   void look();
   bool in_burst() const;
+  uint64_t pace() const;
   uint64_t burst_files() const { return options_.burst_bytes / files_.file_bytes(); }
   std::unique_ptr<Scan> plan();
   void scan_step();

@@ -18,13 +18,15 @@ constexpr size_t kRecyclableMax = 4;
 constexpr uint64_t kPastHeldMin = 2;  // what was just filled may still be on its way to the disk
 
 enum class Effort {
-  kZeroed,     // commits cost half as much in blocks that were written before
-  kAllocated,  // at once, for a WAL that fills files faster than they can be zeroed
+  kZeroed,      // commits cost half as much in blocks that were written before
+  kZeroedSoon,  // others are ready, but few
+  kAllocated,   // at once, for a WAL that fills files faster than they can be zeroed
 };
 
 base::Result<> make_empty(io::Disk& disk, const std::string& path, uint64_t bytes, Effort effort) {
   TRY_ASSIGN(auto file, disk.open(path, io::OpenMode::kLog));
-  const auto made = effort == Effort::kZeroed ? file->fill_with_zeros(bytes) : file->allocate(bytes);
+  const auto pace = effort == Effort::kZeroed ? io::ZeroPace::kInTime : io::ZeroPace::kSoon;
+  const auto made = effort == Effort::kAllocated ? file->allocate(bytes) : file->fill_with_zeros(bytes, pace);
   if (made) return file->sync_data();
   std::ignore = disk.remove(path);
   return made;
@@ -81,7 +83,7 @@ std::vector<uint64_t> WalFiles::sequence_numbers() const {
 base::Result<> WalFiles::set_current(uint64_t file_seq) {
   if (!files_.contains(file_seq)) {
     TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(file_seq), {}, options_.file_bytes,
-                                    Effort::kZeroed));
+                                    Effort::kZeroedSoon));
     files_[file_seq].file = std::move(file);
   }
   for (auto at = files_.find(file_seq); at != files_.end(); ++at) {
@@ -109,7 +111,7 @@ void WalFiles::let_go_of_past() {
 base::Result<> WalFiles::make_next() {
   if (ready_count() > 0) return {};
   TRY_ASSIGN(auto file, make_file(options_.disk, options_.directory, path_of(current_ + 1), {}, options_.file_bytes,
-                                  Effort::kZeroed));
+                                  Effort::kZeroedSoon));
   files_[current_ + 1].file = std::move(file);
   return {};
 }
@@ -133,13 +135,21 @@ void WalFiles::want_ready(size_t files) {
 
 void WalFiles::advance(uint64_t slots) {
   CHECK(ready_count() > 0, "no WAL file is ready");
-  files_.at(current_).filled_at = options_.loop.now();
+  const base::MonoTime now = options_.loop.now();
+  files_.at(current_).filled_at = now;
+  last_fill_ = now - std::exchange(advanced_at_, now);
   ++current_;
   ++filled_since_release_;
   advanced_ = true;
   large_slots_ = slots * kLargeSlotBytes < options_.file_bytes;
   let_go_of_past();
   prepare_ahead();
+}
+
+uint64_t WalFiles::filled_per_second() const {
+  if (!advanced_) return 0;
+  const std::chrono::duration<double> took = std::max(last_fill_, options_.loop.now() - advanced_at_);
+  return static_cast<uint64_t>(static_cast<double>(options_.file_bytes) / std::max(took.count(), 0.001));
 }
 
 std::vector<uint64_t> WalFiles::dead_before(uint64_t before) const {
@@ -200,8 +210,8 @@ void WalFiles::rest() { keep_recyclable(0); }
 
 void WalFiles::prepare_ahead() {
   if (ready_count() >= wanted_ready_) wanted_ready_ = 0;
-  if (preparing_ || loan_ != Loan::kNone || ready_count() >= std::max(options_.reserve_files + 1, wanted_ready_))
-    return;
+  const size_t enough = std::max(options_.reserve_files + 1, wanted_ready_);
+  if (preparing_ || loan_ != Loan::kNone || ready_count() >= enough) return;
   preparing_ = true;
   const uint64_t seq = last_seq() + 1;
   std::string recycled;
@@ -210,7 +220,8 @@ void WalFiles::prepare_ahead() {
     recyclable_.pop_front();
   }
   const bool in_a_hurry = wanted_ready_ > 0 || (advanced_ && ready_count() == 0);
-  const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : Effort::kZeroed;
+  const Effort zeroed = ready_count() * 2 > enough ? Effort::kZeroed : Effort::kZeroedSoon;
+  const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : zeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();
   worker_->submit(

@@ -54,6 +54,8 @@ class WalFiles final : public WalSource {
   bool disk_is_full() const { return disk_full_; }  // the last preparation found no space
   // The first ready file becomes current; CHECKs that there is one. `slots` lie in the file that ends.
   void advance(uint64_t slots);
+  // How fast the log grows: by the last whole file, or slower when the current one has taken longer already.
+  uint64_t filled_per_second() const;
   bool only_reserve_left() const { return disk_full_ && !can_advance(false); }
   // The last file of the reserve is all that is left: only what frees space may still be written.
   bool reserve_low() const { return disk_full_ && ready_count() <= 1; }
@@ -114,9 +116,11 @@ class WalFiles final : public WalSource {
   std::deque<uint64_t> recyclable_;  // released, not yet renamed
   size_t filled_since_release_ = 0;
   uint64_t current_ = 0;
-  uint64_t first_held_ = 0;   // files from here on are open
-  size_t wanted_ready_ = 0;   // more than the usual, until they are
-  bool advanced_ = false;     // this life has filled a file
+  uint64_t first_held_ = 0;  // files from here on are open
+  size_t wanted_ready_ = 0;  // more than the usual, until they are
+  bool advanced_ = false;    // this life has filled a file
+  base::MonoTime advanced_at_;
+  base::Duration last_fill_{};
   bool large_slots_ = false;  // the last one held few
   bool preparing_ = false;
   Loan loan_ = Loan::kNone;

@@ -80,6 +80,23 @@ TEST_CASE("a_file_somebody_reads_is_not_released") {
   CHECK(files.file(1) == nullptr);
 }
 
+TEST_CASE("how_fast_the_log_grows_is_told_by_its_last_file_and_sinks_in_silence") {
+  io::SimWorld world({.seed = 1});
+  io::SimDisk disk(1);
+  REQUIRE(disk.make_directory("/w"));
+  WalFiles files({.disk = disk, .loop = world.loop(0), .directory = "/w", .file_bytes = 64 * kKiB, .reserve_files = 2});
+  REQUIRE(files.set_current(1));
+  files.prepare_ahead();
+  world.run_for(std::chrono::seconds(1));
+  CHECK(files.filled_per_second() == 0);
+  files.advance(1);
+  world.run_for(std::chrono::milliseconds(500));
+  files.advance(1);
+  CHECK(files.filled_per_second() == 128 * kKiB);
+  world.run_for(std::chrono::seconds(4));
+  CHECK(files.filled_per_second() == 16 * kKiB);
+}
+
 TEST_CASE("recycled_space_does_not_grow_without_bound_and_contents_stay_right") {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     CellKit kit(seed);

@@ -40,9 +40,9 @@ class CutFile final : public io::File {
     TRY(power_->change());
     return under_->truncate(size);
   }
-  Result<> fill_with_zeros(uint64_t size) override {
+  Result<> fill_with_zeros(uint64_t size, io::ZeroPace pace) override {
     TRY(power_->change());
-    return under_->fill_with_zeros(size);
+    return under_->fill_with_zeros(size, pace);
   }
   Result<> allocate(uint64_t size) override {
     TRY(power_->change());

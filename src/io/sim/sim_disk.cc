@@ -42,7 +42,7 @@ class SimFile final : public File {
     return inode_->current.size();
   }
   Result<> truncate(uint64_t size) override;
-  Result<> fill_with_zeros(uint64_t size) override;
+  Result<> fill_with_zeros(uint64_t size, ZeroPace pace) override;
   Result<> allocate(uint64_t size) override;
 
  private:
@@ -149,7 +149,7 @@ void SimDisk::supersede(std::span<Change> abandoned, const Change& synced) {
   }
 }
 
-Result<> SimFile::fill_with_zeros(uint64_t size) {
+Result<> SimFile::fill_with_zeros(uint64_t size, ZeroPace) {
   const std::vector<uint8_t> zeros(size);
   const base::View view = zeros;
   return write_at({&view, 1}, 0);

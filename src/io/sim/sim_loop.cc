@@ -235,6 +235,8 @@ class SimWorker final : public Worker {
   std::shared_ptr<Lane> lane_;
 };
 
-std::unique_ptr<Worker> SimLoop::make_worker(const char*) { return std::make_unique<SimWorker>(world_, core_); }
+std::unique_ptr<Worker> SimLoop::make_worker(const char*, Priority) {
+  return std::make_unique<SimWorker>(world_, core_);
+}
 
 }  // namespace polylog::io

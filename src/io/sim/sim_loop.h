@@ -117,7 +117,7 @@ class SimLoop final : public Loop {
   TimerId call_at(base::MonoTime when, Task task) override;
   void cancel(TimerId timer) override { timers_.cancel(timer); }
   void at_turn_end(Task task) override;
-  std::unique_ptr<Worker> make_worker(const char* name) override;
+  std::unique_ptr<Worker> make_worker(const char* name, Priority priority) override;
   void send(base::CoreId to, Task task) override;
   bool mail_backlogged() const override { return mail_in_flight_ > world_.options_.mail_in_flight_max; }
 
