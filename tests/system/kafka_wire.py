@@ -132,8 +132,8 @@ class Wire:
         self.send_produce(topic, data, partition)
         return self.receive_produced()
 
-    def send_fetch(self, topic, offset, partition=0, bytes_max=1 << 20, wait_ms=0):
-        self.send(FETCH, 4, struct.pack(">iiiibih", -1, wait_ms, 1, bytes_max, 0, 1, len(topic)) + topic.encode() +
+    def send_fetch(self, topic, offset, partition=0, bytes_max=1 << 20, wait_ms=0, bytes_min=1):
+        self.send(FETCH, 4, struct.pack(">iiiibih", -1, wait_ms, bytes_min, bytes_max, 0, 1, len(topic)) + topic.encode() +
                   struct.pack(">iiqi", 1, partition, offset, bytes_max))
 
     def fetch(self, topic, offset, partition=0, bytes_max=1 << 20, wait_ms=0):
