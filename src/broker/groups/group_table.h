@@ -21,6 +21,8 @@ namespace polylog::broker {
 class GroupTable {
  public:
   using Output = GroupOutput;
+  static constexpr size_t kCursorsPerTurn =
+      10'000;  // looked at, or let go, in one turn of the loop: a millisecond or two
 
   GroupTable(Output& output, const StreamDirectory& streams, GroupConfig config, std::function<base::Uuid()> new_id);
 
@@ -95,7 +97,11 @@ class GroupTable {
   base::Lsn newest_lsn_;                                          // of any group: what a list of all depends on
   base::Lsn removal_lsn_;  // of the newest removal: what "no such group" depends on
   base::MonoTime next_sweep_;
-  std::string sweep_from_;  // where a sweep that was cut short goes on
+  struct Place {
+    std::string group;
+    std::optional<CursorKey> cursor;  // of that group; none: the first
+  };
+  Place sweep_from_;  // where a sweep that was cut short goes on
   bool started_ = false;
 };
 
