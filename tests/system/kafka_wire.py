@@ -88,10 +88,13 @@ class Wire:
     def __exit__(self, *_):
         self.sock.close()
 
-    def send(self, api_key, version, body):
+    def framed(self, api_key, version, body):
         self.correlation += 1
         head = struct.pack(">hhih", api_key, version, self.correlation, -1)
-        self.sock.sendall(struct.pack(">i", len(head) + len(body)) + head + body)
+        return struct.pack(">i", len(head) + len(body)) + head + body
+
+    def send(self, api_key, version, body):
+        self.sock.sendall(self.framed(api_key, version, body))
 
     def receive(self):
         size = struct.unpack(">i", self._take(4))[0]

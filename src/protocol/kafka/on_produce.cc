@@ -350,6 +350,9 @@ void reply_to_all(const Call& call, const ProduceRequest& request, ErrorCode cod
 void handle_produce(Call call, base::View body) {
   ProduceRequest request;
   if (!call.parse(body, request)) return;
+  size_t partitions = 0;
+  for (const ProduceRequest::Topic& topic : request.topics) partitions += topic.partitions.size();
+  if (partitions > limits::kProducedPartitionsMax) return call.close("a Produce of too many partitions");
   const ErrorCode error = request_error(request);
   if (error != ErrorCode::kNone) return reply_to_all(call, request, error);
   std::make_shared<ProduceCall>(call, request.acks)->run(request, body);
