@@ -26,8 +26,9 @@
 
 namespace polylog::broker {
 
-inline constexpr size_t kSavedRangesMax = 2048;  // 64 KiB with both kinds
-inline constexpr size_t kDropsPerTurn = 256;     // partitions of a deleted stream
+inline constexpr size_t kSavedRangesMax = 2048;   // 64 KiB with both kinds
+inline constexpr size_t kSavedCursorsMax = 2048;  // of a group in one object of a checkpoint
+inline constexpr size_t kDropsPerTurn = 256;      // partitions of a deleted stream
 
 // What an answer waits for that depends on nothing new.
 inline constexpr base::Lsn kCommittedAlready{0};

@@ -49,7 +49,8 @@ void CellEngine::drop_queue(const base::PartitionKey& key) {
   queues_.erase(queue);
 }
 
-// Nobody finds the stream any more: its partitions go a share a turn. What a stop leaves over is buried at the next start.
+// Nobody finds the stream any more: its partitions go a share a turn. What a stop leaves over is buried at the next
+// start.
 void CellEngine::drop_some(const base::Uuid& stream, std::vector<base::PartitionKey> left, bool is_durable) {
   const size_t share = std::min(left.size(), kDropsPerTurn);
   drop_partitions(std::span(left).last(share));

@@ -30,7 +30,8 @@ class KeyOffsets {
   // How many keys so much memory takes.
   static constexpr size_t keys_max_of(size_t bytes_max) { return bytes_max / kSlotBytes / 4 * 3; }
 
-  // Takes no more memory than `keys_expected` keys need, and never more than `bytes_max`. Keys of other parts are not kept.
+  // Takes no more memory than `keys_expected` keys need, and never more than `bytes_max`. Keys of other parts are not
+  // kept.
   KeyOffsets(size_t bytes_max, size_t keys_expected, const base::SipKey& secret, KeyPart part = {});
 
   // The greater offset stays. False: the key is new and there is no room; nothing changed.

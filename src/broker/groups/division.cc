@@ -26,6 +26,7 @@ bool Division::is_small() {
 }
 
 void Division::tell_wishes_apart() {
+  if (!who_wishes_.empty()) return;
   const auto is_before = [this](size_t a, size_t b) {
     const Member &first = members[a], &second = members[b];
     if (first.pattern != second.pattern) return first.pattern < second.pattern;
@@ -53,7 +54,7 @@ std::vector<base::Uuid> Division::streams_of(const Member& member) const {
 }
 
 void Division::run() {
-  if (who_wishes_.empty()) tell_wishes_apart();
+  tell_wishes_apart();
   std::vector<std::vector<base::Uuid>> wishes;
   for (const size_t member : who_wishes_) wishes.push_back(streams_of(members[member]));
   std::vector<AssignorMember> input;

@@ -54,6 +54,7 @@ class Group {
   // --- rebuilding; then start() once
   void replay(const GroupMutation& mutation, base::Lsn lsn);
   void restore(GroupState state, base::Lsn stamp);
+  void restore(std::map<CursorKey, Cursor> more) { state_.cursors.merge(more); }
   void start(base::MonoTime now, base::WallTime wall);
 
   // --- members

@@ -34,6 +34,16 @@ base::Result<> GroupTable::restore(base::View snapshot, Lsn stamp) {
   return {};
 }
 
+base::Result<> GroupTable::restore_cursors(base::View part, Lsn stamp) {
+  CHECK(!started_, "restore after start");
+  TRY_ASSIGN(GroupCursors more, decode_cursors(part));
+  Group* group = find(more.group);
+  if (group == nullptr || group->lsn() != stamp)
+    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's cursors do not follow their group");
+  group->restore(std::move(more.cursors));
+  return {};
+}
+
 base::Result<> GroupTable::apply(base::View mutation, Lsn lsn) {
   CHECK(!started_, "replay after start");
   TRY_ASSIGN(GroupMutation change, decode_group_mutation(mutation));
@@ -380,9 +390,21 @@ void GroupTable::sweep(MonoTime now, WallTime wall) {
 // --- checkpoints
 
 std::optional<std::vector<uint8_t>> GroupTable::snapshot(const std::string& name) const {
+  auto saved = save(name, SIZE_MAX);
+  return saved ? std::optional(std::move(saved->bytes)) : std::nullopt;
+}
+
+std::optional<SavedGroup> GroupTable::save(const std::string& name, size_t cursors_max) const {
   const Group* group = find(name);
   if (group == nullptr || group->lsn() == Lsn{0}) return std::nullopt;
-  return encode_snapshot(group->state());
+  return save_group(group->state(), cursors_max);
+}
+
+std::optional<SavedGroup> GroupTable::save_more(const std::string& name, const CursorKey& from,
+                                                size_t cursors_max) const {
+  const Group* group = find(name);
+  if (group == nullptr) return std::nullopt;
+  return save_cursors(group->state(), from, cursors_max);
 }
 
 Lsn GroupTable::stamp(const std::string& name) const {

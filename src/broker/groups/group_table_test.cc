@@ -99,6 +99,26 @@ TEST_CASE("what a group with many cursors held is let go beside the core") {
   }
 }
 
+TEST_CASE("cursors that follow no group, one of another moment, or are cut are refused") {
+  Kit kit;
+  GroupState state;
+  state.name = "g";
+  for (uint32_t i = 0; i < 3; ++i) state.cursors[{"s", i}].offset = i;
+  const SavedGroup head = save_group(state, 1);
+  REQUIRE(head.next);
+  const SavedGroup part = save_cursors(state, *head.next, 1), last = save_cursors(state, *part.next, 1);
+  CHECK_FALSE(last.next);
+  const auto table = kit.make(kit.output);
+  CHECK(table->restore_cursors(part.bytes, base::Lsn{7}).error().code == base::ErrorCode::kCorrupt);
+  REQUIRE(table->restore(head.bytes, base::Lsn{7}));
+  CHECK(table->restore_cursors(part.bytes, base::Lsn{8}).error().code == base::ErrorCode::kCorrupt);
+  for (size_t size = 0; size < part.bytes.size(); ++size)
+    CHECK_FALSE(table->restore_cursors(base::View(part.bytes).first(size), base::Lsn{7}));
+  REQUIRE(table->restore_cursors(part.bytes, base::Lsn{7}));
+  REQUIRE(table->restore_cursors(last.bytes, base::Lsn{7}));
+  CHECK(table->snapshot("g") == encode_snapshot(state));
+}
+
 TEST_CASE("a stable group loses cursors of streams it no longer reads") {
   Kit kit;
   kit.commit("", -1, {{"s", 0}, 5, -1, ""});

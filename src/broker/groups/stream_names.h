@@ -1,5 +1,5 @@
-// StreamNames: what a member subscribes to by name; ascending, each once. Immutable: copies share the names, on any thread, so
-// that a division of many large subscriptions copies none. Not for: patterns.
+// StreamNames: what a member subscribes to by name; ascending, each once. Immutable: copies share the names, on any
+// thread, so that a division of many large subscriptions copies none. Not for: patterns.
 #pragma once
 
 #include <algorithm>
