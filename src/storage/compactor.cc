@@ -110,7 +110,7 @@ base::Result<> Compactor::Pass::map(Step& step) {
 
 // The keys of this batch alone are more than fit.
 void Compactor::Pass::take_apart(const BatchRef& ref) {
-  const size_t parts_at_least = ref.count / KeyOffsets::keys_max_of(key_bytes_max) + 2;
+  const size_t parts_at_least = ref.count / keys->keys_max() + 2;
   part = {.index = 0, .count = std::max(parts_at_least, 2 * part.count)};  // more, where chance made them uneven
   plan.end = std::min(plan.end, ref.end_offset());
   full = false;

@@ -257,7 +257,7 @@ TEST_CASE("when_keys_do_not_fit_a_part_is_compacted_and_the_next_pass_goes_on") 
   CompactKit kit;
   kit.compact_bytes_max = 24 * 40;  // 30 keys
   kit.open();
-  REQUIRE(KeyOffsets::keys_max_of(kit.compact_bytes_max) == 30);
+  REQUIRE(KeyOffsets(kit.compact_bytes_max, 1'000, {}).keys_max() == 30);
   for (int turn = 0; turn < 2; ++turn)
     for (uint16_t key = 0; key < 30; ++key) kit.put({{key, ++kit.next_value}});
   kit.settle();

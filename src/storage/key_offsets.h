@@ -27,8 +27,6 @@ struct KeyPart {  // of all keys
 class KeyOffsets {
  public:
   static constexpr size_t kSlotBytes = 24;
-  // How many keys so much memory takes.
-  static constexpr size_t keys_max_of(size_t bytes_max) { return bytes_max / kSlotBytes / 4 * 3; }
 
   // Takes no more memory than `keys_expected` keys need, and never more than `bytes_max`. Keys of other parts are not
   // kept.

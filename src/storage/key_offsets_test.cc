@@ -31,7 +31,6 @@ TEST_CASE("a_full_table_takes_known_keys_and_refuses_one_key_more") {
   KeyOffsets keys(kBytes, 1'000'000, {});
   CHECK(keys.memory_bytes() <= kBytes);
   CHECK(keys.keys_max() == 300);
-  CHECK(KeyOffsets::keys_max_of(kBytes) == 300);
   for (int i = 0; i < 300; ++i) REQUIRE(keys.put(key(std::to_string(i)), Offset(i)));
   CHECK(!keys.put(key("one more"), Offset(300)));
   CHECK(!keys.find(key("one more")));
