@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 #include "broker/actions.h"
 #include "broker/broker.h"
@@ -24,7 +26,9 @@
 
 namespace polylog::broker {
 
-inline constexpr size_t kSavedRangesMax = 2048;  // 64 KiB with both kinds
+inline constexpr size_t kSavedRangesMax = 2048;   // 64 KiB with both kinds
+inline constexpr size_t kSavedCursorsMax = 2048;  // of a group in one object of a checkpoint
+inline constexpr size_t kDropsPerTurn = 256;      // partitions of a deleted stream
 
 // What an answer waits for that depends on nothing new.
 inline constexpr base::Lsn kCommittedAlready{0};
@@ -127,7 +131,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   Queue* find_queue(const base::PartitionKey& key);
   Queue& queue_for(const base::PartitionKey& key);
   void make_partitions(const StreamRecord& record);
-  void drop_partition(const base::PartitionKey& key);
+  void drop_partitions(std::span<const base::PartitionKey> keys);
+  void drop_queue(const base::PartitionKey& key);
+  void drop_some(const base::Uuid& stream, std::vector<base::PartitionKey> left, bool is_durable);
   void report_dropped(const base::Uuid& stream);
   void arm_retention();
   void retain(std::vector<base::PartitionKey> left, std::optional<size_t> next_bucket);

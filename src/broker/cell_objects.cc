@@ -28,6 +28,11 @@ class CellEngine::Walk final : public storage::ObjectWalk {
     Subscription::SavedPart saved;
   };
 
+  struct GroupPart {  // what is left of a group of many cursors
+    base::Lsn stamp;
+    CursorKey next;
+  };
+
   Step leave_for(At next) {
     at_ = next;
     return Step::kNothing;
@@ -72,14 +77,27 @@ class CellEngine::Walk final : public storage::ObjectWalk {
   }
   Step next_group(base::Writer& payload, storage::CheckpointObject& object) {
     const GroupTable& groups = engine_.groups_;
+    if (group_part_) return more_of_group(payload, object);
     const Group* group = group_ ? groups.next_after(*group_) : groups.first();
     if (group == nullptr) return leave_for(At::kCompactions);
     group_ = group->name();
-    const auto bytes = groups.snapshot(*group_);
-    if (!bytes) return Step::kNothing;
-    payload.bytes(*bytes);
+    const auto saved = groups.save(*group_, kSavedCursorsMax);
+    if (!saved) return Step::kNothing;
+    payload.bytes(saved->bytes);
     object.type = kGroupObject;
     object.stamp = groups.stamp(*group_);
+    if (saved->next) group_part_ = {object.stamp, *saved->next};
+    return Step::kObject;
+  }
+  // With the stamp of the first part: what happened since is replayed.
+  Step more_of_group(base::Writer& payload, storage::CheckpointObject& object) {
+    const GroupPart part = *std::exchange(group_part_, std::nullopt);
+    const auto saved = engine_.groups_.save_more(*group_, part.next, kSavedCursorsMax);
+    if (!saved) return Step::kNothing;  // replay will delete what was deleted
+    payload.bytes(saved->bytes);
+    object.type = kGroupCursorsObject;
+    object.stamp = part.stamp;
+    if (saved->next) group_part_ = {part.stamp, *saved->next};
     return Step::kObject;
   }
   Step next_compaction(base::Writer& payload, storage::CheckpointObject& object) {
@@ -97,7 +115,8 @@ class CellEngine::Walk final : public storage::ObjectWalk {
   size_t next_bucket_ = 0, bucket_count_ = 0;
   std::vector<base::PartitionKey> bucket_;  // what is left of the last one
   std::optional<Part> part_;
-  std::optional<std::string> group_;             // the last one
+  std::optional<std::string> group_;  // the last one
+  std::optional<GroupPart> group_part_;
   std::optional<base::PartitionKey> compacted_;  // likewise
 };
 
@@ -106,6 +125,7 @@ std::unique_ptr<storage::ObjectWalk> CellEngine::walk_objects() { return std::ma
 base::Result<> CellEngine::restore(const storage::CheckpointObject& object) {
   if (object.version != 1) return base::fail(base::ErrorCode::kCorrupt, "a checkpoint of a newer version of polylog");
   if (object.type == kGroupObject) return groups_.restore(object.payload, object.stamp);
+  if (object.type == kGroupCursorsObject) return groups_.restore_cursors(object.payload, object.stamp);
   if (object.type == kCompactedObject) return compaction_.restore(object.payload, object.stamp);
   base::Reader in(object.payload);
   const base::PartitionKey key = storage::read_key(in);

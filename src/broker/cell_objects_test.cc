@@ -135,5 +135,64 @@ TEST_CASE("ranges_without_their_queue_or_of_another_moment_are_refused") {
   CHECK(engine.restore(part).error().code == base::ErrorCode::kCorrupt);
 }
 
+// Of a stream, each of a partition of its own.
+void commit(EngineKit& kit, uint32_t from, uint32_t end, int64_t offset) {
+  CommitRequest request{.group = "g"};
+  for (uint32_t i = from; i < end; ++i) request.entries.push_back({{"s", i}, offset, -1, "note"});
+  kit.send({}, GroupRequest(std::move(request)));
+}
+
+std::map<uint32_t, int64_t> cursors(EngineKit& kit) {
+  const auto reply = kit.ask<GroupReply>({}, GroupRequest(FetchCursorsRequest{.group = "g", .keys = {}}));
+  std::map<uint32_t, int64_t> found;
+  for (const auto& entry : std::get<FetchCursorsReply>(reply).entries) found[entry.key.partition] = entry.offset;
+  return found;
+}
+
+TEST_CASE("a_group_is_one_object_up_to_its_limit_of_cursors_and_two_past_it_and_opens_as_it_was") {
+  for (const uint32_t more : {0u, 1u}) {
+    EngineKit kit;
+    commit(kit, 0, kSavedCursorsMax + more, 5);
+    kit.settle();
+    const auto objects = checkpoint(kit);
+    CHECK(objects.count(kGroupObject) == 1);
+    CHECK(objects.count(kGroupCursorsObject) == more);
+    const auto before = cursors(kit);
+    kit.crash();
+    REQUIRE(kit.opened.front());
+    CHECK(cursors(kit) == before);
+    CHECK(checkpoint(kit) == objects);
+  }
+}
+
+TEST_CASE("a_group_that_changes_while_its_parts_are_saved_is_what_it_was_after_a_crash") {
+  constexpr uint32_t kCursors = 10 * kSavedCursorsMax, kChanges = 2'000;
+  for (const bool deleted : {false, true}) {
+    EngineKit kit;
+    commit(kit, 0, kCursors, 5);
+    kit.settle();
+    bool done = false;
+    storage::Cell& cell = kit.brokers[0]->cell(base::CellId(0))->cell();
+    cell.checkpoint([&](base::Result<> result) { done = result.has_value(); });
+    for (uint32_t i = 0; i < 100'000 && !done; ++i) {
+      const uint32_t first = i * 37 % kCursors;
+      if (i < kChanges && i % 2 == 0)
+        kit.send({}, GroupRequest(DeleteCursorsRequest{.group = "g", .keys = {{"s", first}}}));
+      if (i < kChanges && i % 2 == 1) commit(kit, first, first + 1, 6 + i);
+      if (deleted && i == 3) kit.send({}, GroupRequest(DeleteGroupsRequest{.groups = {"g"}}));
+      kit.world.step();
+    }
+    REQUIRE(done);
+    kit.settle();
+    const auto before = cursors(kit);
+    CHECK((before.size() < kCursors / 2) == deleted);
+    for (int i = 0; i < 2; ++i) {
+      kit.crash();
+      REQUIRE(kit.opened.front());
+      CHECK(cursors(kit) == before);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace polylog::broker

@@ -1,6 +1,8 @@
 // CellEngine's durable state: what the catalog makes and drops, and replay.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "broker/cell_engine.h"
 #include "broker/mutations.h"
 
@@ -25,21 +27,41 @@ void CellEngine::make_partitions(const StreamRecord& record) {
   }
 }
 
-void CellEngine::drop_partition(const base::PartitionKey& key) {
-  for (const ReplyTo& watcher : watches_.fire(key)) broker_.emit({watcher, Readable{}});
-  const auto queue = queues_.find(key);
-  if (queue != queues_.end()) {
-    queue->second->gone();
-    std::erase(to_pump_, key);
-    base::Writer payload;
-    storage::write_key(payload, key);
-    const Partition* partition = cell_.find(key);
-    if (partition == nullptr || !partition->memory_only()) cell_.log(kQueueDroppedMutation, payload.view());
-    queues_.erase(queue);
+void CellEngine::drop_partitions(std::span<const base::PartitionKey> keys) {
+  for (const base::PartitionKey& key : keys) {
+    for (const ReplyTo& watcher : watches_.fire(key)) broker_.emit({watcher, Readable{}});
+    drop_queue(key);
+    compaction_.drop(key);
   }
-  compaction_.drop(key);
-  cell_.drop(key);
+  cell_.drop(keys);
   arm_turn_end();
+}
+
+void CellEngine::drop_queue(const base::PartitionKey& key) {
+  const auto queue = queues_.find(key);
+  if (queue == queues_.end()) return;
+  queue->second->gone();
+  std::erase(to_pump_, key);
+  base::Writer payload;
+  storage::write_key(payload, key);
+  const Partition* partition = cell_.find(key);
+  if (partition == nullptr || !partition->memory_only()) cell_.log(kQueueDroppedMutation, payload.view());
+  queues_.erase(queue);
+}
+
+// Nobody finds the stream any more: its partitions go a share a turn. What a stop leaves over is buried at the next
+// start.
+void CellEngine::drop_some(const base::Uuid& stream, std::vector<base::PartitionKey> left, bool is_durable) {
+  const size_t share = std::min(left.size(), kDropsPerTurn);
+  drop_partitions(std::span(left).last(share));
+  left.erase(left.end() - static_cast<ptrdiff_t>(share), left.end());
+  if (!left.empty()) {
+    broker_.loop().call_at(broker_.loop().now(), [this, stream, left = std::move(left), is_durable]() mutable {
+      if (!failed()) drop_some(stream, std::move(left), is_durable);
+    });
+  } else if (is_durable) {
+    report_dropped(stream);
+  }
 }
 
 void CellEngine::report_dropped(const base::Uuid& stream) {
@@ -58,16 +80,19 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
     arm_comparing();
   }
   if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
-  for (uint32_t i = 0; i < record.partitions.size(); ++i)
-    if (record.partitions[i] == cell_.id()) drop_partition(record.key(i));
   groups_.drop_stream(record.name);
-  if (record.durable) report_dropped(record.id);
+  std::vector<base::PartitionKey> keys;
+  for (uint32_t i = 0; i < record.partitions.size(); ++i)
+    if (record.partitions[i] == cell_.id()) keys.push_back(record.key(i));
+  drop_some(record.id, std::move(keys), record.durable);
 }
 
 void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {
   if (!opened_) return;
+  std::vector<base::PartitionKey> keys;
   for (uint32_t i = 0; i < partitions; ++i)
-    if (cell_.find({stream, i}) != nullptr) drop_partition({stream, i});
+    if (cell_.find({stream, i}) != nullptr) keys.push_back({stream, i});
+  drop_partitions(keys);
   report_dropped(stream);
 }
 

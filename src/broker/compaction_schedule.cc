@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/log.h"
 #include "broker/broker.h"
@@ -60,7 +61,7 @@ void CompactionSchedule::sweep(Sweep sweep) {
   for (size_t i = 0; i < kPartitionsPerTurn && steps < kStepsPerTurn && !sweep.keys.empty(); ++i) {
     const base::PartitionKey key = sweep.keys.back();
     sweep.keys.pop_back();
-    if (const auto due = look_at(key, steps)) sweep.found[lane_of(*due)].push_back({key, due->urgency});
+    if (const auto due = look_at(key, steps)) note_due(sweep.found[lane_of(*due)], {key, due->urgency});
   }
   if (sweep.keys.empty() && !sweep.next_bucket) return end_sweep(sweep);
   broker_.loop().call_at(broker_.loop().now(), [this, sweep = std::move(sweep)]() mutable {
@@ -68,10 +69,19 @@ void CompactionSchedule::sweep(Sweep sweep) {
   });
 }
 
+void CompactionSchedule::note_due(std::vector<Candidate>& found, const Candidate& candidate) const {
+  found.push_back(candidate);
+  std::ranges::push_heap(found, std::greater());
+  if (found.size() <= options_.due_max) return;
+  std::ranges::pop_heap(found, std::greater());
+  found.pop_back();
+}
+
 void CompactionSchedule::end_sweep(Sweep& sweep) {
   due_ = std::move(sweep.found);
   for (const Lane lane : {kShort, kLong}) {
-    std::ranges::sort(due_[lane], {}, [](const Candidate& c) { return std::pair(c.urgency, c.partition); });
+    std::ranges::sort_heap(due_[lane], std::greater());
+    std::ranges::reverse(due_[lane]);
     begin_next(lane);
   }
   arm();
@@ -112,12 +122,17 @@ std::optional<CompactionSchedule::Due> CompactionSchedule::look_at(const base::P
 
 void CompactionSchedule::begin_next(Lane lane) {
   auto& due = due_[lane];
+  size_t steps = 0;
   while (!running_[lane] && !due.empty() && !cell_.failed() && !cell_.disk_full() && !cell_.room_is_short()) {
+    if (steps >= kStepsPerTurn) return begin_next_later(lane);
     const base::PartitionKey key = due.back().partition;
     due.pop_back();
-    size_t steps = 0;
     if (const auto still = look_at(key, steps)) begin(key, *still, lane);
   }
+}
+
+void CompactionSchedule::begin_next_later(Lane lane) {
+  broker_.loop().call_at(broker_.loop().now(), [this, lane] { begin_next(lane); });
 }
 
 void CompactionSchedule::begin(const base::PartitionKey& key, const Due& due, Lane lane) {
@@ -138,7 +153,7 @@ void CompactionSchedule::begin(const base::PartitionKey& key, const Due& due, La
       [this, key, lane, begun = broker_.loop().now()](const base::Result<Compactor::Outcome>& outcome) {
         running_[lane].reset();
         done(key, outcome, broker_.loop().now() - begun);
-        broker_.loop().call_at(broker_.loop().now(), [this, lane] { begin_next(lane); });
+        begin_next_later(lane);
       });
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/metrics.h"
@@ -25,7 +26,8 @@ using CompactionPolicyOf = std::function<std::optional<CompactionPolicy>(const S
 
 inline constexpr base::Duration kCompactionInterval = std::chrono::seconds(5);  // between looks at all partitions
 inline constexpr size_t kCompactionsAtATime = 2;                                // of one cell
-inline constexpr uint64_t kShortCompactionBytes = 64 * base::limits::kMiB;      // read twice: half a second
+inline constexpr size_t kCompactionsDueMax = 4'096;  // of a cell and kind, found in one look at all
+inline constexpr uint64_t kShortCompactionBytes = 64 * base::limits::kMiB;  // read twice: half a second
 
 class CompactionSchedule {
  public:
@@ -33,6 +35,7 @@ class CompactionSchedule {
     CompactionPolicyOf policy = {};  // empty: nothing is compacted
     base::Duration interval = kCompactionInterval;
     uint64_t short_bytes_max = kShortCompactionBytes;  // of a partition that need not wait for larger ones
+    size_t due_max = kCompactionsDueMax;               // of more the most urgent; the next look finds the others
   };
   CompactionSchedule(Broker& broker, storage::Cell& cell, Options options);
 
@@ -66,6 +69,9 @@ class CompactionSchedule {
   struct Candidate {
     base::PartitionKey partition;
     double urgency;
+    bool operator>(const Candidate& other) const {
+      return std::pair(urgency, partition) > std::pair(other.urgency, other.partition);
+    }
   };
   struct Due {
     Cleanable part;
@@ -75,7 +81,7 @@ class CompactionSchedule {
   struct Sweep {
     std::optional<size_t> next_bucket = 0;
     std::vector<base::PartitionKey> keys;
-    std::array<std::vector<Candidate>, kCompactionsAtATime> found;  // by lane
+    std::array<std::vector<Candidate>, kCompactionsAtATime> found;  // by lane; heaps, the least urgent first
   };
   struct Metrics {
     Metrics(base::Registry& registry, base::CellId cell);
@@ -85,11 +91,13 @@ class CompactionSchedule {
 
   void arm();
   void sweep(Sweep sweep);
+  void note_due(std::vector<Candidate>& found, const Candidate& candidate) const;
   void end_sweep(Sweep& sweep);
   std::optional<Due> look_at(const base::PartitionKey& key, size_t& steps);
   bool must_wait(const State& state, const storage::Partition& partition) const;
   Lane lane_of(const Due& due) const;
   void begin_next(Lane lane);
+  void begin_next_later(Lane lane);
   void begin(const base::PartitionKey& key, const Due& due, Lane lane);
   void done(const base::PartitionKey& key, const base::Result<storage::Compactor::Outcome>& outcome,
             base::Duration took);

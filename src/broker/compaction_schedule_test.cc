@@ -2,6 +2,7 @@
 #include "broker/compaction_schedule.h"
 
 #include <algorithm>
+#include <array>
 
 #include "broker/engine_test_kit.h"
 #include "storage/compact_format.h"
@@ -208,6 +209,32 @@ TEST_CASE("of_those_that_wait_the_dirtiest_is_next") {
       if (kit.batches(waiting[i]) == 1 && std::ranges::find(order, i) == order.end()) order.push_back(i);
   }
   CHECK(order == std::vector<size_t>{3, 2, 1, 0});
+}
+
+TEST_CASE("a_look_at_all_keeps_so_many_of_those_that_are_due_the_dirtiest") {
+  ScheduleKit kit;
+  kit.close();
+  kit.compaction.due_max = 2;
+  kit.open();
+  std::vector<base::PartitionKey> keys;
+  for (int i = 0; i < 3; ++i) keys.push_back(kit.make("due" + std::to_string(i)));
+  const auto compacted = [&] {
+    std::vector<bool> is_compacted;
+    for (const auto& key : keys) is_compacted.push_back(kit.batches(key) == 1);
+    return is_compacted;
+  };
+  for (const auto& key : keys) kit.put(key, 20);
+  kit.world.run_for(seconds(15));
+  REQUIRE(compacted() == std::vector{true, true, true});
+  kit.policy.reset();
+  for (const size_t i : {0, 1, 2}) kit.put(keys[i], std::array{3, 1, 2}[i]);
+  kit.policy = CompactionPolicy{.dirty_ratio_min = 0.1, .active_age_ms_max = 0};
+  const auto passes = kit.count("passes");
+  while (kit.count("passes") == passes) kit.world.run_for(std::chrono::milliseconds(100));
+  kit.world.run_for(kit.compaction.interval / 2);
+  CHECK(compacted() == std::vector{true, false, true});
+  kit.world.run_for(kit.compaction.interval);
+  CHECK(compacted() == std::vector{true, true, true});
 }
 
 }  // namespace

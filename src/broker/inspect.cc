@@ -84,6 +84,10 @@ base::Result<std::string> inspect_object(const storage::CheckpointObject& object
     return fmt::format("group '{}' generation {} members {} cursors {}", group.name, group.roster.generation,
                        group.roster.members.size(), group.cursors.size());
   }
+  if (object.type == kGroupCursorsObject) {
+    TRY_ASSIGN(const GroupCursors part, decode_cursors(object.payload));
+    return fmt::format("more of the group '{}' cursors {}", part.group, part.cursors.size());
+  }
   if (object.type == kCompactedObject) return compacted(object.payload);
   base::Reader in(object.payload);
   const base::PartitionKey key = storage::read_key(in);

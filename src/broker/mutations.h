@@ -26,6 +26,7 @@ inline constexpr uint16_t kSubscriptionObject = 0x100;
 inline constexpr uint16_t kCompactedObject = 0x101;
 inline constexpr uint16_t kSubscriptionPartObject = 0x102;
 inline constexpr uint16_t kGroupObject = 0x200;
+inline constexpr uint16_t kGroupCursorsObject = 0x201;  // further cursors of one
 
 struct RangesMutation {
   base::PartitionKey queue;

@@ -52,6 +52,7 @@ class TcpConnection final : public Connection, public Resident {
   enum class State : uint8_t { kOpen, kFlushing, kLingering, kClosed };
 
   bool wants_input() const;
+  bool may_reoffer() const;
   void arm_read();
   void arm_write();
   void on_readable();
@@ -128,7 +129,11 @@ void TcpConnection::finish_turn() {
   if (failed_) return close();
   if (state_ == State::kOpen) claim_input();
   if (!read_armed_ && wants_input()) arm_read();
-  if (reoffer_wanted_ && !reoffer_scheduled_ && state_ == State::kOpen && !paused_ && !choked_) schedule_reoffer();
+  if (reoffer_wanted_ && !reoffer_scheduled_ && may_reoffer()) schedule_reoffer();
+}
+
+bool TcpConnection::may_reoffer() const {
+  return state_ == State::kOpen && !failed_ && !paused_ && (!choked_ || handler_->holds_frame());
 }
 
 bool TcpConnection::wants_input() const {
@@ -285,7 +290,7 @@ void TcpConnection::schedule_reoffer() {
   ++operations_;
   core_.next_turn([this] {
     reoffer_scheduled_ = false;
-    if (state_ == State::kOpen && !failed_ && !paused_ && !choked_) {
+    if (may_reoffer()) {
       reoffer_wanted_ = false;
       wanted_bytes_ = 0;  // what was left may hold whole frames
       offer_kept();
@@ -308,7 +313,10 @@ void TcpConnection::flush() {
     arm_write();
     if (state_ == State::kOpen && deadline_ == kNever) set_deadline(kStalledWriteMax, "the peer does not read");
   }
-  if (choked_ && out_.queued_bytes() <= limits::kConnectionQueuedBytesMax / 2) choked_ = false;
+  if (choked_ && out_.queued_bytes() <= limits::kConnectionQueuedBytesMax / 2) {
+    choked_ = false;
+    reoffer_wanted_ = reoffer_wanted_ || !kept_.empty();  // the handler may have left whole frames because of it
+  }
   if (!choked_ && out_.queued_bytes() > limits::kConnectionQueuedBytesMax) choked_ = true;
   if (had_output && out_.empty()) note_drained();
 }

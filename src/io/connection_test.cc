@@ -50,6 +50,7 @@ struct EchoServer {
       connection_->flush_at_turn_end();
       return {at, wanted};
     }
+    bool holds_frame() const override { return server_.holds_frame; }
     void on_drained() override { ++server_.log.drained; }
     void on_closed(std::string_view) override { ++server_.log.closed; }
 
@@ -77,6 +78,7 @@ struct EchoServer {
   }
 
   std::function<Handler::Taken(Connection&, base::View)> on_bytes;
+  std::atomic<bool> holds_frame = false;
   Log log;
   CoreGroup group;
   std::vector<std::unique_ptr<Listener>> listeners;
@@ -267,6 +269,32 @@ TEST_CASE("bytes_left_by_a_paused_handler_are_offered_again_on_resume") {
   client.write("hello");
   CHECK(client.read(4) == "ello");
   CHECK(round == 2);
+}
+
+// What a handler left while more output was queued than a peer may leave unread.
+TEST_CASE("a_choked_peer_is_shown_a_frame_half_done_at_once_and_other_input_when_it_reads") {
+  const std::string output(4 * base::limits::kConnectionQueuedBytesMax, 'o');
+  for (const bool half_done : {true, false}) {
+    std::atomic<int> round = 0;
+    EchoServer* started = nullptr;
+    EchoServer server([&](Connection& connection, base::View bytes) -> Handler::Taken {
+      if (round++ > 0) return {bytes.size(), 0};
+      connection.out().append(base::Slice::copy_of(base::as_view(output)));
+      connection.flush_at_turn_end();
+      if (!half_done) return {1, 0};
+      connection.pause_reading();
+      Core& core = started->group.core(0);
+      core.call_at(core.now() + milliseconds(30), [&connection] { connection.resume_reading(); });
+      return {0, 0};
+    });
+    started = &server;
+    server.holds_frame = half_done;
+    Client client(server);
+    client.write("hello");
+    if (half_done) CHECK(eventually([&] { return round == 2; }));
+    CHECK(client.read(output.size()).size() == output.size());
+    CHECK(eventually([&] { return round == 2; }));
+  }
 }
 
 TEST_CASE("a_thousand_idle_connections_take_little_memory") {

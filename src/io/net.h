@@ -60,6 +60,9 @@ class Handler {
   };
   virtual void on_open(Connection& connection) = 0;
   virtual Taken on_bytes(base::View bytes) = 0;
+  // The first frame that on_bytes() left is half done and holds memory: it is shown again even while the peer reads
+  // nothing.
+  virtual bool holds_frame() const { return false; }
   virtual void on_drained() {}  // queued output fell to zero after having been above it at a turn's end
   virtual void on_closed(std::string_view why) = 0;  // last call; the connection is gone after it
 };

@@ -250,30 +250,32 @@ void Cell::log_move(const MoveMutation& move) {
   end_turn(Wait::kNobody);
 }
 
-void Cell::drop(const base::PartitionKey& key) {
-  const auto found = partitions_.find(key);
-  if (found == partitions_.end()) return;
-  Partition& partition = *found->second;
-  if (!partition.memory_only()) {
+void Cell::drop(std::span<const base::PartitionKey> keys) {
+  std::unordered_set<const Partition*> dropped;
+  for (const base::PartitionKey& key : keys) {
+    Partition* partition = find(key);
+    if (partition == nullptr) continue;
+    dropped.insert(partition);
+    if (partition->memory_only()) {
+      memory_only_bytes_ -= partition->stored_bytes();
+      continue;
+    }
     base::Writer payload;
     encode(payload, DropMutation{key});
     log(MutationType::kDrop, payload.view());
-    count_live(partition.all_pieces(), -1);
-    for (const SegmentRef& segment : partition.segments()) extents_.drop_segment(segment);
+    count_live(partition->all_pieces(), -1);
+    for (const SegmentRef& segment : partition->segments()) extents_.drop_segment(segment);
     space_freed_ = true;
+    tail_bytes_ -= partition->tail_bytes();
   }
-  forget(partition);
-  partitions_.erase(found);
+  forget(dropped);
+  for (const base::PartitionKey& key : keys) partitions_.erase(key);
 }
 
-void Cell::forget(Partition& partition) {
-  if (partition.memory_only()) {
-    memory_only_bytes_ -= partition.stored_bytes();
-  } else {
-    tail_bytes_ -= partition.tail_bytes();
-  }
-  std::erase_if(pending_, [&](const PendingCommit& p) { return p.partition == &partition; });
-  std::erase_if(tail_order_, [&](const TailEntry& t) { return t.partition == &partition; });
+void Cell::forget(const std::unordered_set<const Partition*>& partitions) {
+  if (partitions.empty()) return;
+  std::erase_if(pending_, [&](const PendingCommit& p) { return partitions.contains(p.partition); });
+  std::erase_if(tail_order_, [&](const TailEntry& t) { return partitions.contains(t.partition); });
 }
 
 void Cell::keep_in_tail(Partition& partition, Offset base_offset, size_t bytes) {

@@ -14,7 +14,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <span>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "io/disk.h"
 #include "io/loop.h"
@@ -107,7 +109,8 @@ class Cell final : private PackerHost, private CompactHost {
   };
   base::Result<Appended> append(Partition& partition, const BatchInfo& info, View bytes);
   Lsn trim(Partition& partition, Offset log_start);
-  void drop(const base::PartitionKey& key);
+  void drop(const base::PartitionKey& key) { drop(std::span(&key, 1)); }
+  void drop(std::span<const base::PartitionKey> keys);  // in one go through the tail, which may be long
   // What was trimmed is given back by a checkpoint within seconds, not by the next one that is due.
   void release_soon() { space_freed_ = true; }
   // The engine's own mutations. Always taken unless the cell failed (then Lsn{} never commits).
@@ -230,7 +233,7 @@ class Cell final : private PackerHost, private CompactHost {
   void commit(Lsn lsn);
   void on_failed(const base::Error& error);
   void keep_in_tail(Partition& partition, Offset base_offset, size_t bytes);
-  void forget(Partition& partition);
+  void forget(const std::unordered_set<const Partition*>& partitions);
   void append_in_memory(Partition& partition, const BatchInfo& info, View bytes, Appended& appended);
   base::Result<> make_room_for(size_t pieces);
   base::Result<std::vector<Piece>> write_pieces(View bytes, const BatchInfo& info, Offset base, base::Slice& whole,

@@ -65,6 +65,8 @@ struct Compactor::Pass {
   // steps
   std::optional<KeyOffsets> keys;  // made and let go on the worker: it may be large
   bool full = false;
+  KeyPart part;             // of the keys, that is judged now
+  bool maps_again = false;  // for another part, from the beginning
   SegmentReader reader;
   std::unique_ptr<SegmentWriter> writer;
   bool changed = false;  // something in this group
@@ -72,11 +74,10 @@ struct Compactor::Pass {
   bool is_opaque_below = false;
   Outcome outcome;
 
-  // More keys than ever fit: it is left as it is, always. Its count never changes, so every pass finds the same.
-  bool is_opaque(const BatchRef& ref) const {
-    return ref.count > KeyOffsets::keys_max_of(key_bytes_max) || plan.format_of(ref.encoding) == nullptr;
-  }
+  bool is_opaque(const BatchRef& ref) const { return plan.format_of(ref.encoding) == nullptr; }
   base::Result<> map(Step& step);
+  void take_apart(const BatchRef& ref);
+  bool begin_next_part();
   base::Result<> rewrite(Step& step);
   base::Result<> rewrite(const StoredBatch& batch);
   void note_deletes(std::optional<base::WallTime> until) {
@@ -87,19 +88,33 @@ struct Compactor::Pass {
 // --- on the worker
 
 base::Result<> Compactor::Pass::map(Step& step) {
-  if (!keys) keys.emplace(key_bytes_max, static_cast<size_t>((plan.end - plan.dirty).value), secret);
+  if (!keys || keys->part() != part)
+    keys.emplace(key_bytes_max, static_cast<size_t>((plan.end - plan.dirty).value), secret, part);
   TRY(step.read(reader));
   for (const StoredBatch& batch : step.batches) {
     if (is_opaque(batch.ref)) continue;
+    const bool is_first = keys->size() == 0;
     plan.format_of(batch.ref.encoding)->each_key(batch.bytes.view(), [&](Offset offset, base::View key) {
       if (!full && offset >= plan.dirty) full = !keys->put(key, offset);
     });
     if (!full) continue;
-    // What was put of this batch may stay: it is what stands there.
-    plan.end = batch.ref.base_offset;
+    if (is_first || part.count > 1) {
+      take_apart(batch.ref);
+    } else {
+      plan.end = batch.ref.base_offset;  // what was put of this batch may stay: it is what stands there
+    }
     break;
   }
   return {};
+}
+
+// The keys of this batch alone are more than fit.
+void Compactor::Pass::take_apart(const BatchRef& ref) {
+  const size_t parts_at_least = ref.count / keys->keys_max() + 2;
+  part = {.index = 0, .count = std::max(parts_at_least, 2 * part.count)};  // more, where chance made them uneven
+  plan.end = std::min(plan.end, ref.end_offset());
+  full = false;
+  maps_again = true;
 }
 
 base::Result<> Compactor::Pass::rewrite(Step& step) {
@@ -115,6 +130,7 @@ base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
     is_opaque_below = true;
     return writer->append(batch.ref, bytes);
   }
+  const bool knows_all_below = !is_opaque_below && part.is_last();
   CompactFormat::Outcome done =
       plan.format_of(batch.ref.encoding)
           ->rewrite(bytes, {.is_latest =
@@ -124,12 +140,12 @@ base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
                                 },
                             .now = plan.now,
                             .delete_retention_ms = plan.delete_retention_ms,
-                            .may_date_deletes = !is_opaque_below && batch.ref.end_offset() > plan.dirty,
-                            .may_remove_deletes = !is_opaque_below,
+                            .may_date_deletes = knows_all_below && batch.ref.end_offset() > plan.dirty,
+                            .may_remove_deletes = knows_all_below,
                             .keep_empty = batch.ref.end_offset() == group->end ||
                                           last_of_writers.contains(batch.ref.base_offset.value)});
   outcome.counts.records_removed += done.records_removed;
-  if (!is_opaque_below) note_deletes(done.deletes_until);
+  if (knows_all_below) note_deletes(done.deletes_until);
   changed = changed || done.what != CompactFormat::What::kAsItWas;
   switch (done.what) {
     case CompactFormat::What::kGone: return {};
@@ -144,6 +160,14 @@ base::Result<> Compactor::Pass::rewrite(const StoredBatch& batch) {
 }
 
 // --- on the core
+
+bool Compactor::Pass::begin_next_part() {
+  if (part.is_last()) return false;
+  ++part.index;
+  is_opaque_below = false;
+  mapping = maps_again = true;
+  return true;
+}
 
 Compactor::Compactor(Options options, Extents& extents, CompactHost& host)
     : options_(std::move(options)), extents_(extents), host_(host), worker_(options_.loop.make_worker("compact", io::Priority::kBackground)) {}
@@ -170,6 +194,7 @@ void Compactor::next_step() {
   take_turns();
   Partition* partition = host_.find(pass_->plan.partition);
   if (stopped_ || partition == nullptr) return end_pass(base::fail(base::ErrorCode::kNotFound, "dropped meanwhile"));
+  if (std::exchange(pass_->maps_again, false)) pass_->next = pass_->plan.dirty;
   pass_->next = std::max(pass_->next, partition->start());
   if (pass_->mapping && (pass_->full || pass_->next >= pass_->plan.end)) {
     pass_->mapping = false;
@@ -278,6 +303,7 @@ void Compactor::rewrite_step(Partition& partition) {
   if (begins) {
     pass_->group = choose_group(partition);
     if (!pass_->group) {
+      if (pass_->begin_next_part()) return next_step();
       pass_->outcome.clean = pass_->plan.end;
       return end_pass(std::move(pass_->outcome));
     }

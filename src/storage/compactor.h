@@ -1,7 +1,8 @@
 // Compactor: rewrites the old part of a partition so that of records with the same key only the last stays. A pass:
 //
 //   1. read    [dirty, end) front to back: the last offset of each key (storage/key_offsets.h). When that memory is full,
-//              `end` moves to where it got: the next pass goes on from there
+//              `end` moves to where it got: the next pass goes on from there. Where one batch has more keys than fit, `end` is
+//              its end, and the pass is made for one part of the keys after the other
 //   2. rewrite [start, end) front to back, group by group (some segments, or the batches behind them): what is left of a group
 //              goes to a new segment, which is synced, and then takes the place of the old ones by a logged mutation
 //

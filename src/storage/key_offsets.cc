@@ -12,8 +12,8 @@ size_t slots_for(size_t bytes_max, size_t keys_expected) {
 
 }  // namespace
 
-KeyOffsets::KeyOffsets(size_t bytes_max, size_t keys_expected, const base::SipKey& secret)
-    : hash_(secret), slots_(slots_for(bytes_max, keys_expected)) {}
+KeyOffsets::KeyOffsets(size_t bytes_max, size_t keys_expected, const base::SipKey& secret, KeyPart part)
+    : hash_(secret), part_(part), slots_(slots_for(bytes_max, keys_expected)) {}
 
 // The key's slot, or the empty one where it belongs. There is always an empty one.
 size_t KeyOffsets::find_slot(const base::Hash128& key) const {
@@ -24,6 +24,7 @@ size_t KeyOffsets::find_slot(const base::Hash128& key) const {
 
 bool KeyOffsets::put(base::View key, Offset offset) {
   const base::Hash128 hash = hash_(key);
+  if (!is_of_part(hash)) return true;
   Slot& slot = slots_[find_slot(hash)];
   if (slot.next == 0) {
     if (size_ == keys_max()) return false;

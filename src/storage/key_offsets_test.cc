@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
+#include <vector>
 
 namespace polylog::storage {
 namespace {
@@ -28,7 +31,6 @@ TEST_CASE("a_full_table_takes_known_keys_and_refuses_one_key_more") {
   KeyOffsets keys(kBytes, 1'000'000, {});
   CHECK(keys.memory_bytes() <= kBytes);
   CHECK(keys.keys_max() == 300);
-  CHECK(KeyOffsets::keys_max_of(kBytes) == 300);
   for (int i = 0; i < 300; ++i) REQUIRE(keys.put(key(std::to_string(i)), Offset(i)));
   CHECK(!keys.put(key("one more"), Offset(300)));
   CHECK(!keys.find(key("one more")));
@@ -42,6 +44,24 @@ TEST_CASE("few_keys_take_little_memory_and_all_of_them_fit") {
     CHECK(keys.memory_bytes() <= KeyOffsets::kSlotBytes * (expected * 4 / 3 + 8));
     for (size_t i = 0; i < expected; ++i) REQUIRE(keys.put(key(std::to_string(i)), Offset(0)));
   }
+}
+
+TEST_CASE("each_key_belongs_to_one_part_and_parts_are_about_as_large") {
+  constexpr int kKeys = 3'000;
+  constexpr size_t kParts = 3;
+  size_t kept = 0;
+  std::vector<bool> is_found(kKeys);
+  for (size_t index = 0; index < kParts; ++index) {
+    KeyOffsets keys(1 << 20, kKeys, {}, KeyPart{.index = index, .count = kParts});
+    for (int i = 0; i < kKeys; ++i) REQUIRE(keys.put(key(std::to_string(i)), Offset(i)));
+    CHECK(keys.size() > kKeys / kParts * 9 / 10);
+    CHECK(keys.size() < kKeys / kParts * 11 / 10);
+    kept += keys.size();
+    for (int i = 0; i < kKeys; ++i)
+      if (keys.find(key(std::to_string(i)))) is_found[i] = true;
+  }
+  CHECK(kept == kKeys);
+  CHECK(std::ranges::all_of(is_found, std::identity()));
 }
 
 }  // namespace

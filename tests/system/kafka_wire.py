@@ -88,10 +88,13 @@ class Wire:
     def __exit__(self, *_):
         self.sock.close()
 
-    def send(self, api_key, version, body):
+    def framed(self, api_key, version, body):
         self.correlation += 1
         head = struct.pack(">hhih", api_key, version, self.correlation, -1)
-        self.sock.sendall(struct.pack(">i", len(head) + len(body)) + head + body)
+        return struct.pack(">i", len(head) + len(body)) + head + body
+
+    def send(self, api_key, version, body):
+        self.sock.sendall(self.framed(api_key, version, body))
 
     def receive(self):
         size = struct.unpack(">i", self._take(4))[0]
@@ -132,8 +135,8 @@ class Wire:
         self.send_produce(topic, data, partition)
         return self.receive_produced()
 
-    def send_fetch(self, topic, offset, partition=0, bytes_max=1 << 20, wait_ms=0):
-        self.send(FETCH, 4, struct.pack(">iiiibih", -1, wait_ms, 1, bytes_max, 0, 1, len(topic)) + topic.encode() +
+    def send_fetch(self, topic, offset, partition=0, bytes_max=1 << 20, wait_ms=0, bytes_min=1):
+        self.send(FETCH, 4, struct.pack(">iiiibih", -1, wait_ms, bytes_min, bytes_max, 0, 1, len(topic)) + topic.encode() +
                   struct.pack(">iiqi", 1, partition, offset, bytes_max))
 
     def fetch(self, topic, offset, partition=0, bytes_max=1 << 20, wait_ms=0):

@@ -6,18 +6,22 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/groups/managed_state.h"
 
 namespace polylog::broker {
 
+using StreamIds = std::vector<std::pair<std::string, base::Uuid>>;  // ascending by name
+
 struct Division {
   struct Member {
     std::string id;
     std::optional<std::string> instance_id;
-    size_t wish = 0;       // index in `wishes`
-    PartitionList before;  // its target so far
+    StreamNames names = {};                        // that it subscribes to
+    std::optional<size_t> pattern = std::nullopt;  // likewise; index in `patterns`
+    PartitionList before = {};                     // its target so far
   };
 
   // --- in
@@ -25,14 +29,22 @@ struct Division {
   int32_t epoch = 0;       // of the targets
   Assignor assignor = Assignor::kUniform;
   std::shared_ptr<const StreamSizes> sizes;
-  std::vector<std::vector<base::Uuid>> wishes;  // each once; of streams: ascending, each once
-  std::vector<Member> members;                  // ascending by id
+  std::shared_ptr<const StreamIds> ids;           // of the members' names
+  std::vector<std::vector<base::Uuid>> patterns;  // the streams that each stands for
+  std::vector<Member> members;                    // ascending by id
 
   // --- out
   std::vector<PartitionList> given;  // in the order of `members`
 
-  bool is_small() const;  // so that it takes no more than a moment
-  void run();             // once; reads and writes nothing but this
+  bool is_small();  // so that it takes no more than a moment, as does the answer
+  void run();       // once; reads and writes nothing but this
+
+ private:
+  void tell_wishes_apart();
+  std::vector<base::Uuid> streams_of(const Member& member) const;
+
+  std::vector<size_t> wish_of_;     // by member
+  std::vector<size_t> who_wishes_;  // by wish: one of its members
 };
 
 }  // namespace polylog::broker

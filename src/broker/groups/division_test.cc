@@ -282,24 +282,66 @@ TEST_CASE("a group of a thousand members and ten thousand streams holds no turn 
   CHECK(std::max(worst_ms, first_ms) < kTurnMsMax);
 }
 
-TEST_CASE("a small division is one that takes a moment") {
+// The same for subscriptions: each member's differs from all others'.
+TEST_CASE("a group of many members of which each wants something else holds no turn for long") {
+  constexpr int kMembers = 600, kNames = 1'000, kJoinsPerDivision = 100;
+  constexpr double kTurnMsMax = 50;
+  ManagedKit kit;
+  std::vector<std::string> all;
+  for (int i = 0; i < kNames; ++i) all.push_back("topic-of-which-many-know-" + std::to_string(i));
+  for (const std::string& name : all) kit.streams.put(name, 1);
+  double worst_ms = 0;
+  const auto timed = [&](auto&& step) {
+    const double begin = cpu_ms();
+    step();
+    worst_ms = std::max(worst_ms, cpu_ms() - begin);
+  };
+  for (int i = 0; i < kMembers; ++i) {
+    std::vector<std::string> wanted = all;
+    wanted.erase(wanted.begin() + i);
+    const ReconcileRequest r = ManagedKit::joining("m" + std::to_string(i), std::move(wanted));
+    timed([&] { REQUIRE(kit.ask_for(r).error == E::kNone); });
+    if (i % kJoinsPerDivision == 0) kit.output.run_job(timed);
+  }
+  while (kit.output.run_job(timed)) {
+  }
+  MESSAGE("the longest turn: ", worst_ms, " ms");
+  CHECK(worst_ms < kTurnMsMax);
+  size_t given = 0;
+  for (const auto& member : kit.managed().members) given += member.target.size();
+  CHECK(given == kNames);
+}
+
+// Of members of which each wants something else, and streams of one partition each.
+Division division_of(size_t members, size_t streams, size_t names_of_each = 1) {
   Division division;
   StreamSizes sizes;
-  for (uint32_t i = 0; i < 1'999; ++i) {
+  for (uint32_t i = 0; i < streams; ++i) {
     base::Uuid id;
     id.bytes[14] = static_cast<uint8_t>(i >> 8);
     id.bytes[15] = static_cast<uint8_t>(i);
     sizes[id] = 1;
   }
   division.sizes = std::make_shared<const StreamSizes>(std::move(sizes));
-  division.wishes.resize(5);
-  division.members.resize(1);
-  CHECK(division.is_small());
-  division.members.resize(2);
-  CHECK_FALSE(division.is_small());
-  division.members.resize(1);
-  division.wishes.resize(6);
-  CHECK_FALSE(division.is_small());
+  for (size_t i = 0; i < members; ++i) {
+    std::vector<std::string> names;
+    for (size_t n = 0; n < names_of_each; ++n) names.push_back(std::to_string(i) + "-" + std::to_string(n));
+    division.members.push_back({.id = std::to_string(i), .instance_id = {}, .names = std::move(names)});
+  }
+  return division;
+}
+
+TEST_CASE("a small division is one that takes a moment") {
+  CHECK(division_of(1, 1'999).is_small());
+  CHECK_FALSE(division_of(1, 2'000).is_small());
+  CHECK(division_of(5, 1'995).is_small());  // times 5 subscriptions
+  CHECK(division_of(6, 1'660).is_small());
+  CHECK_FALSE(division_of(6, 1'661).is_small());
+  Division alike = division_of(6, 1'661);
+  for (Division::Member& member : alike.members) member.names = alike.members[0].names;
+  CHECK(alike.is_small());
+  CHECK(division_of(2, 10, 5'000).is_small());
+  CHECK_FALSE(division_of(2, 10, 5'001).is_small());
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ class Group {
   // --- rebuilding; then start() once
   void replay(const GroupMutation& mutation, base::Lsn lsn);
   void restore(GroupState state, base::Lsn stamp);
+  void restore(std::map<CursorKey, Cursor> more) { state_.cursors.merge(more); }
   void start(base::MonoTime now, base::WallTime wall);
 
   // --- members
@@ -71,7 +72,9 @@ class Group {
   void fetch_cursors(ReplyTo to, const FetchCursorsRequest& request);
   void delete_cursors(ReplyTo to, const DeleteCursorsRequest& request);
   void drop_stream(std::string_view stream);
-  void expire_cursors(base::WallTime wall);
+  // Looks at `left` cursors at most, from `from` on, and counts them down. Where to go on; nothing: that was the last.
+  std::optional<CursorKey> expire_cursors(base::WallTime wall, const std::optional<CursorKey>& from, size_t& left);
+  std::map<CursorKey, Cursor> take_cursors() { return std::exchange(state_.cursors, {}); }  // of a group that goes
 
   // --- time
   void on_time(base::MonoTime now, base::WallTime wall);
@@ -166,7 +169,8 @@ class Group {
   GroupError check_commit(const CommitRequest& request) const;
   bool all_subscriptions_known() const;
   bool is_subscribed(const std::string& stream) const;
-  bool is_expired(const CursorKey& key, const Cursor& cursor, base::WallTime wall) const;
+  bool cursors_age(const std::string& stream) const;
+  bool is_expired(const Cursor& cursor, base::WallTime wall) const;
   void log_deleted_cursors(std::vector<CursorKey> keys);
 
   void log(const GroupMutation& mutation) { log(mutation, encode(mutation)); }

@@ -103,25 +103,32 @@ void Group::drop_stream(std::string_view stream) {
   log_deleted_cursors(std::move(gone));
 }
 
-void Group::expire_cursors(WallTime wall) {
+std::optional<CursorKey> Group::expire_cursors(WallTime wall, const std::optional<CursorKey>& from, size_t& left) {
   std::vector<CursorKey> gone;
-  for (const auto& [key, cursor] : state_.cursors) {
-    if (is_expired(key, cursor, wall)) gone.push_back(key);
+  const std::string* stream = nullptr;  // of which it is known whether they age
+  bool ages = false;
+  auto it = from ? state_.cursors.lower_bound(*from) : state_.cursors.begin();
+  for (; it != state_.cursors.end() && left > 0; ++it, --left) {
+    const auto& [key, cursor] = *it;
+    if (stream == nullptr || *stream != key.stream) ages = cursors_age(key.stream);
+    stream = &key.stream;
+    if (ages && is_expired(cursor, wall)) gone.push_back(key);
   }
+  const auto next = it == state_.cursors.end() ? std::nullopt : std::optional(it->first);
   log_deleted_cursors(std::move(gone));
+  return next;
 }
 
 // Cursors age while nobody uses them: in an empty group since it became empty (or the commit, if later), in a stable
 // one whose subscriptions we can read, or a managed one, those of streams no longer subscribed. Nothing ages during a
 // rebalance that members lead.
-bool Group::is_expired(const CursorKey& key, const Cursor& cursor, WallTime wall) const {
-  if (is_managed()) {
-    if (is_subscribed(key.stream)) return false;
-  } else if (phase_ == GroupPhase::kStable) {
-    if (!all_subscriptions_known() || is_subscribed(key.stream)) return false;
-  } else if (phase_ != GroupPhase::kEmpty) {
-    return false;
-  }
+bool Group::cursors_age(const std::string& stream) const {
+  if (is_managed()) return !is_subscribed(stream);
+  if (phase_ == GroupPhase::kStable) return all_subscriptions_known() && !is_subscribed(stream);
+  return phase_ == GroupPhase::kEmpty;
+}
+
+bool Group::is_expired(const Cursor& cursor, WallTime wall) const {
   if (cursor.expires) return *cursor.expires <= wall;
   WallTime since = cursor.committed;
   if (is_empty()) since = std::max(since, is_managed() ? state_.managed->changed : state_.roster.changed);

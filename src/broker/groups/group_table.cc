@@ -34,6 +34,16 @@ base::Result<> GroupTable::restore(base::View snapshot, Lsn stamp) {
   return {};
 }
 
+base::Result<> GroupTable::restore_cursors(base::View part, Lsn stamp) {
+  CHECK(!started_, "restore after start");
+  TRY_ASSIGN(GroupCursors more, decode_cursors(part));
+  Group* group = find(more.group);
+  if (group == nullptr || group->lsn() != stamp)
+    return base::fail(base::ErrorCode::kCorrupt, "a checkpoint's cursors do not follow their group");
+  group->restore(std::move(more.cursors));
+  return {};
+}
+
 base::Result<> GroupTable::apply(base::View mutation, Lsn lsn) {
   CHECK(!started_, "replay after start");
   TRY_ASSIGN(GroupMutation change, decode_group_mutation(mutation));
@@ -125,7 +135,13 @@ void GroupTable::forget(const std::string& name) {
     wakes_.erase({it->second, name});
     wakes_by_group_.erase(it);
   }
-  groups_.erase(name);
+  const auto it = groups_.find(name);
+  if (it == groups_.end()) return;
+  if (started_ && it->second->state().cursors.size() > kCursorsPerTurn) {  // many cursors take long to let go
+    auto cursors = std::make_shared<std::map<CursorKey, Cursor>>(it->second->take_cursors());
+    context_.output.compute([cursors] { cursors->clear(); }, [] {});
+  }
+  groups_.erase(it);
 }
 
 template <typename Reply>
@@ -346,11 +362,17 @@ std::optional<MonoTime> GroupTable::next_deadline() const {
 
 // Expires cursors and drops groups that are empty and hold none, a share a call.
 void GroupTable::sweep(MonoTime now, WallTime wall) {
-  auto it = groups_.lower_bound(sweep_from_);
+  size_t cursors_left = kCursorsPerTurn;
+  auto it = groups_.lower_bound(sweep_from_.group);
+  if (it == groups_.end() || it->first != sweep_from_.group) sweep_from_.cursor.reset();
   for (size_t seen = 0; seen < kGroupsPerSweep && it != groups_.end(); ++seen) {
     Group& group = *(it++)->second;
     const Lsn before = group.lsn();
-    group.expire_cursors(wall);
+    const auto next = group.expire_cursors(wall, std::exchange(sweep_from_.cursor, std::nullopt), cursors_left);
+    if (next) {
+      sweep_from_ = {group.name(), next};
+      return settle(group, before);
+    }
     if (group.is_idle() && group.state().cursors.empty()) {
       destroy(group);
     } else {
@@ -358,19 +380,31 @@ void GroupTable::sweep(MonoTime now, WallTime wall) {
     }
   }
   if (it != groups_.end()) {
-    sweep_from_ = it->first;
+    sweep_from_ = {it->first, std::nullopt};
     return;
   }
-  sweep_from_.clear();
+  sweep_from_ = {};
   next_sweep_ = now + std::chrono::milliseconds(context_.config.expiry_check_interval_ms);
 }
 
 // --- checkpoints
 
 std::optional<std::vector<uint8_t>> GroupTable::snapshot(const std::string& name) const {
+  auto saved = save(name, SIZE_MAX);
+  return saved ? std::optional(std::move(saved->bytes)) : std::nullopt;
+}
+
+std::optional<SavedGroup> GroupTable::save(const std::string& name, size_t cursors_max) const {
   const Group* group = find(name);
   if (group == nullptr || group->lsn() == Lsn{0}) return std::nullopt;
-  return encode_snapshot(group->state());
+  return save_group(group->state(), cursors_max);
+}
+
+std::optional<SavedGroup> GroupTable::save_more(const std::string& name, const CursorKey& from,
+                                                size_t cursors_max) const {
+  const Group* group = find(name);
+  if (group == nullptr) return std::nullopt;
+  return save_cursors(group->state(), from, cursors_max);
 }
 
 Lsn GroupTable::stamp(const std::string& name) const {

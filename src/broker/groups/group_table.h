@@ -21,12 +21,16 @@ namespace polylog::broker {
 class GroupTable {
  public:
   using Output = GroupOutput;
+  static constexpr size_t kCursorsPerTurn =
+      10'000;  // looked at, or let go, in one turn of the loop: a millisecond or two
 
   GroupTable(Output& output, const StreamDirectory& streams, GroupConfig config, std::function<base::Uuid()> new_id);
 
   // --- rebuilding
   base::Result<> restore(base::View snapshot,
                          base::Lsn stamp);  // of one group; its mutations up to `stamp` are skipped
+  base::Result<> restore_cursors(base::View part,
+                                 base::Lsn stamp);  // further ones of the group restored with that stamp
   base::Result<> apply(base::View mutation, base::Lsn lsn);
   void limit_mutations(size_t bytes_max) { context_.config.mutation_bytes_max = bytes_max; }  // before start()
   void start(base::MonoTime now, base::WallTime wall);
@@ -66,7 +70,10 @@ class GroupTable {
 
   // --- checkpoints: equal states give equal bytes
   std::optional<std::vector<uint8_t>> snapshot(const std::string& group) const;  // nullopt: nothing durable; drop it
-  base::Lsn stamp(const std::string& group) const;                               // the lsn its snapshot reflects
+  // The same in parts, and the next part; nullopt, too, where the group is gone meanwhile.
+  std::optional<SavedGroup> save(const std::string& group, size_t cursors_max) const;
+  std::optional<SavedGroup> save_more(const std::string& group, const CursorKey& from, size_t cursors_max) const;
+  base::Lsn stamp(const std::string& group) const;  // the lsn its snapshot reflects
   size_t size() const { return groups_.size(); }
   const Group* find(const std::string& name) const;
   // By name; null at the end.
@@ -95,7 +102,11 @@ class GroupTable {
   base::Lsn newest_lsn_;                                          // of any group: what a list of all depends on
   base::Lsn removal_lsn_;  // of the newest removal: what "no such group" depends on
   base::MonoTime next_sweep_;
-  std::string sweep_from_;  // where a sweep that was cut short goes on
+  struct Place {
+    std::string group;
+    std::optional<CursorKey> cursor;  // of that group; none: the first
+  };
+  Place sweep_from_;  // where a sweep that was cut short goes on
   bool started_ = false;
 };
 

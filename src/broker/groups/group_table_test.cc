@@ -51,6 +51,74 @@ TEST_CASE("cursors expire when nobody uses them") {
   CHECK(kit.view().error == E::kGroupNotFound);
 }
 
+// Of one stream, each of a partition of its own.
+void commit_many(Kit& kit, const std::string& group, size_t count) {
+  CommitRequest request{group, "", {}, -1, {}, {}};
+  for (size_t i = 0; i < count; ++i) request.entries.push_back({{"s", static_cast<uint32_t>(i)}, 5, -1, ""});
+  const ReplyTo to = kit.ask();
+  kit.table->commit(to, request, kit.now, kit.wall);
+  REQUIRE(kit.got<CommitReply>(to).entries.size() == count);
+}
+
+TEST_CASE("many cursors expire a share in a turn, those of one group or of several") {
+  constexpr size_t kShare = GroupTable::kCursorsPerTurn;
+  Kit kit;
+  commit_many(kit, "a", kShare / 2);
+  commit_many(kit, "b", 2 * kShare);
+  commit_many(kit, "c", kShare / 2);
+  const auto left = [&] {
+    size_t count = 0;
+    for (const char* name : {"a", "b", "c"}) {
+      const Group* group = std::as_const(*kit.table).find(name);
+      if (group != nullptr) count += group->state().cursors.size();
+    }
+    return count;
+  };
+  kit.wall.ms += 8 * kDayMs;
+  kit.now = *kit.table->next_deadline();
+  for (size_t share = 3; share > 0; --share) {
+    CHECK(left() == share * kShare);
+    kit.table->on_time(kit.now, kit.wall);
+  }
+  CHECK(left() == 0);
+  kit.table->on_time(kit.now, kit.wall);  // who comes behind them is looked at, too
+  CHECK(kit.table->size() == 0);
+  CHECK_FALSE(kit.table->next_deadline());
+}
+
+TEST_CASE("what a group with many cursors held is let go beside the core") {
+  for (const size_t more : {0, 1}) {
+    Kit kit;
+    commit_many(kit, "g", GroupTable::kCursorsPerTurn + more);
+    const ReplyTo to = kit.ask();
+    kit.table->remove(to, {{"g"}});
+    CHECK(kit.got<DeleteGroupsReply>(to).groups.at(0).error == E::kNone);
+    CHECK(kit.table->size() == 0);
+    CHECK(kit.cursor("s") == -1);
+    CHECK(kit.output.run_job() == (more == 1));
+  }
+}
+
+TEST_CASE("cursors that follow no group, one of another moment, or are cut are refused") {
+  Kit kit;
+  GroupState state;
+  state.name = "g";
+  for (uint32_t i = 0; i < 3; ++i) state.cursors[{"s", i}].offset = i;
+  const SavedGroup head = save_group(state, 1);
+  REQUIRE(head.next);
+  const SavedGroup part = save_cursors(state, *head.next, 1), last = save_cursors(state, *part.next, 1);
+  CHECK_FALSE(last.next);
+  const auto table = kit.make(kit.output);
+  CHECK(table->restore_cursors(part.bytes, base::Lsn{7}).error().code == base::ErrorCode::kCorrupt);
+  REQUIRE(table->restore(head.bytes, base::Lsn{7}));
+  CHECK(table->restore_cursors(part.bytes, base::Lsn{8}).error().code == base::ErrorCode::kCorrupt);
+  for (size_t size = 0; size < part.bytes.size(); ++size)
+    CHECK_FALSE(table->restore_cursors(base::View(part.bytes).first(size), base::Lsn{7}));
+  REQUIRE(table->restore_cursors(part.bytes, base::Lsn{7}));
+  REQUIRE(table->restore_cursors(last.bytes, base::Lsn{7}));
+  CHECK(table->snapshot("g") == encode_snapshot(state));
+}
+
 TEST_CASE("a stable group loses cursors of streams it no longer reads") {
   Kit kit;
   kit.commit("", -1, {{"s", 0}, 5, -1, ""});

@@ -19,15 +19,13 @@ bool supports(const ManagedGuest& guest, const std::string& protocol) {
 }
 
 ManagedRecord record_of_member(const MemberRecord& member, const std::string& protocol_type) {
-  ManagedRecord record{.id = member.id,
-                       .instance_id = member.instance_id,
-                       .client_id = member.client_id,
-                       .client_host = member.client_host,
-                       .rebalance_timeout_ms = member.rebalance_timeout_ms,
-                       .streams = member.subscriptions.value_or(std::vector<std::string>{}),
-                       .guest = ManagedGuest{member.session_timeout_ms, protocol_type, member.protocols}};
-  std::ranges::sort(record.streams);
-  return record;
+  return {.id = member.id,
+          .instance_id = member.instance_id,
+          .client_id = member.client_id,
+          .client_host = member.client_host,
+          .rebalance_timeout_ms = member.rebalance_timeout_ms,
+          .streams = member.subscriptions.value_or(std::vector<std::string>{}),
+          .guest = ManagedGuest{member.session_timeout_ms, protocol_type, member.protocols}};
 }
 
 }  // namespace
@@ -63,7 +61,7 @@ Roster ManagedMembers::guest_roster() const {
                               .session_timeout_ms = record.guest->session_timeout_ms,
                               .rebalance_timeout_ms = record.rebalance_timeout_ms,
                               .protocols = record.guest->protocols,
-                              .subscriptions = record.streams});
+                              .subscriptions = record.streams.list()});
   }
   return roster;
 }

@@ -117,14 +117,9 @@ ManagedRecord ManagedMembers::record_of(const ReconcileRequest& request, const P
   if (request.instance_id) record.instance_id = request.instance_id;
   if (request.rack) record.rack = unless_empty(request.rack);
   if (request.rebalance_timeout_ms) record.rebalance_timeout_ms = std::max(*request.rebalance_timeout_ms, 1);
-  if (request.streams) {
-    record.streams = *request.streams;
-    std::ranges::sort(record.streams);
-    const auto repeated = std::ranges::unique(record.streams);
-    record.streams.erase(repeated.begin(), repeated.end());
-  }
+  if (request.streams) record.streams = *request.streams;
   if (request.pattern) record.pattern = unless_empty(request.pattern);
-  if (request.epoch == kJoinEpoch && !request.streams) record.streams.clear();
+  if (request.epoch == kJoinEpoch && !request.streams) record.streams = {};
   if (request.epoch == kJoinEpoch && !request.pattern) record.pattern.reset();
   if (request.assignor || request.epoch == kJoinEpoch) record.assignor = request.assignor;
   record.guest.reset();

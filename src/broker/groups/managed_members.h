@@ -96,7 +96,8 @@ class ManagedMembers {
   struct Streams {         // what names and patterns stand for
     uint64_t version = 0;  // of the streams that there are
     std::shared_ptr<const StreamSizes> sizes;
-    size_t weight_bytes = 0;  // an upper bound of what a list of all partitions takes in a mutation
+    std::shared_ptr<const StreamIds> ids;  // of the names
+    size_t weight_bytes = 0;               // an upper bound of what a list of all partitions takes in a mutation
   };
 
   const ManagedState& managed() const { return *state_.managed; }
@@ -132,11 +133,10 @@ class ManagedMembers {
   const Streams& resolved();
   void divide_if_due();
   void divide(std::shared_ptr<const StreamSizes> sizes);
-  std::shared_ptr<Division> division_of(std::shared_ptr<const StreamSizes> sizes) const;
+  std::shared_ptr<Division> division_of(std::shared_ptr<const StreamSizes> sizes);
   void take_over(const Division& division);
   const ManagedMember* member_of(const Division::Member& divided) const;
   Assignor preferred_assignor() const;
-  std::vector<base::Uuid> streams_of(const ManagedRecord& record) const;
   void log_targets(std::vector<ManagedTargets::Target> changed, ManagedTargetsEnd end, int32_t epoch);
 
   // managed_views.cc

@@ -129,6 +129,18 @@ TEST_CASE("managed: what cannot be logged is refused, at the limit it is not") {
   CHECK(kit.ask_for(r).error == E::kGroupTooLarge);
 }
 
+TEST_CASE("managed: different names in one group are limited, of streams that there are or not") {
+  constexpr int kNamesMax = 65'536, kMembers = 8;
+  ManagedKit kit;
+  for (int i = 0; i < kMembers; ++i) {
+    std::vector<std::string> names;
+    for (int n = i; n < kNamesMax; n += kMembers) names.push_back(std::to_string(n));
+    CHECK(kit.ask_for(ManagedKit::joining(std::to_string(i), std::move(names))).error == E::kNone);
+  }
+  CHECK(kit.ask_for(ManagedKit::joining("one more", {"0"})).error == E::kNone);
+  CHECK(kit.ask_for(ManagedKit::joining("too many", {"one more"})).error == E::kGroupTooLarge);
+}
+
 TEST_CASE("managed: different patterns of one group are limited, equal ones are not") {
   ManagedKit kit;
   for (int i = 0; i < 40; ++i) {

@@ -141,7 +141,7 @@ void put_record(base::Writer& w, const ManagedRecord& record) {
   put_text(w, record.client_id);
   put_text(w, record.client_host);
   put_i32(w, record.rebalance_timeout_ms);
-  put_texts(w, record.streams);
+  put_texts(w, record.streams.list());
   put_optional_text(w, record.pattern);
   w.u8(record.assignor ? static_cast<uint8_t>(*record.assignor) : kNoAssignor);
   w.u8(record.guest.has_value());

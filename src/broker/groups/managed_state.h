@@ -18,6 +18,7 @@
 #include "base/wire.h"
 #include "broker/groups/assignor.h"
 #include "broker/groups/requests.h"
+#include "broker/groups/stream_names.h"
 
 namespace polylog::broker {
 
@@ -38,7 +39,7 @@ struct ManagedRecord {
   std::string client_id;
   std::string client_host;
   int32_t rebalance_timeout_ms = 0;
-  std::vector<std::string> streams;    // names; ascending, each once
+  StreamNames streams;
   std::optional<std::string> pattern;  // never empty
   std::optional<Assignor> assignor;
   std::optional<ManagedGuest> guest;

@@ -24,7 +24,7 @@ ManagedRecord record() {
           .client_id = "c",
           .client_host = "h",
           .rebalance_timeout_ms = 7,
-          .streams = {"a", "b"},
+          .streams = std::vector<std::string>{"a", "b"},
           .pattern = "p.*",
           .assignor = Assignor::kRange,
           .guest = ManagedGuest{6, "type", {{"range", "x"}, {"sticky", ""}}}};

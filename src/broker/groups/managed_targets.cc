@@ -14,6 +14,7 @@ namespace {
 
 // Upper bounds of what a list of partitions takes in a mutation.
 constexpr size_t kStreamBytes = 32, kPartitionBytes = 4;
+constexpr size_t kNamesMax = 65'536;  // different ones, whether there are such streams or not: each is looked up
 // Every pattern is compared with every name when streams come and go.
 constexpr size_t kPatternsMax = 32;
 constexpr size_t kListsInMutation = 2;                            // held, and to be given up
@@ -64,8 +65,10 @@ bool ManagedMembers::fits(const ManagedRecord* before, const ManagedRecord& reco
       before != nullptr && before->streams == record.streams && before->pattern == record.pattern;
   if (wants_the_same) return true;
   index(record);
-  const size_t weight = resolved().weight_bytes;
+  const bool has_too_many_names = names_.size() > kNamesMax;
+  const size_t weight = has_too_many_names ? 0 : resolved().weight_bytes;
   unindex(record);
+  if (has_too_many_names) return false;
   return weight * kListsInMutation + kMutationBytesKept + record.id.size() + state_.name.size() <= bytes_max;
 }
 
@@ -78,9 +81,13 @@ const ManagedMembers::Streams& ManagedMembers::resolved() {
 ManagedMembers::Streams ManagedMembers::resolve() const {
   Streams found{.version = context_.streams_version};
   StreamSizes once;
+  StreamIds ids;
   std::vector<std::pair<Uuid, uint32_t>> sizes;
   for (const auto& [name, users] : names_) {
-    if (const auto entry = context_.streams.find_stream(name)) sizes.emplace_back(entry->id, entry->partition_count);
+    const auto entry = context_.streams.find_stream(name);
+    if (!entry) continue;
+    ids.emplace_back(name, entry->id);
+    sizes.emplace_back(entry->id, entry->partition_count);
   }
   for (const auto& [text, pattern] : patterns_) {
     if (pattern.matched == nullptr) continue;
@@ -92,23 +99,9 @@ ManagedMembers::Streams ManagedMembers::resolve() const {
     once.emplace_hint(once.end(), id, partition_count);
     found.weight_bytes += weight_bytes_of(partition_count);
   }
+  found.ids = std::make_shared<const StreamIds>(std::move(ids));
   found.sizes = std::make_shared<const StreamSizes>(std::move(once));
   return found;
-}
-
-std::vector<Uuid> ManagedMembers::streams_of(const ManagedRecord& record) const {
-  std::vector<Uuid> ids;
-  for (const std::string& name : record.streams) {
-    if (const auto found = context_.streams.find_stream(name)) ids.push_back(found->id);
-  }
-  if (const auto pattern = record.pattern ? patterns_.find(*record.pattern) : patterns_.end();
-      pattern != patterns_.end() && pattern->second.matched != nullptr) {
-    for (const auto& [name, entry] : pattern->second.matched->streams) ids.push_back(entry.id);
-  }
-  std::ranges::sort(ids);
-  const auto repeated = std::ranges::unique(ids);
-  ids.erase(repeated.begin(), repeated.end());
-  return ids;
 }
 
 // ---- the division
@@ -142,23 +135,28 @@ void ManagedMembers::divide(std::shared_ptr<const StreamSizes> sizes) {
   context_.divide(state_.name, std::move(division));
 }
 
-std::shared_ptr<Division> ManagedMembers::division_of(std::shared_ptr<const StreamSizes> sizes) const {
+std::shared_ptr<Division> ManagedMembers::division_of(std::shared_ptr<const StreamSizes> sizes) {
   auto division = std::make_shared<Division>();
   division->base_epoch = managed().epoch;
   division->epoch = managed().epoch + (managed().target_epoch == managed().epoch ? 1 : 0);
   division->assignor = preferred_assignor();
   division->sizes = std::move(sizes);
   division->members.reserve(managed().members.size());
-  using Wish = std::pair<std::optional<std::string_view>, const std::vector<std::string>*>;
-  const auto before = [](const Wish& a, const Wish& b) {
-    return a.first != b.first ? a.first < b.first : *a.second < *b.second;
-  };
-  std::map<Wish, size_t, decltype(before)> wishes(before);
+  division->ids = resolved().ids;
+  std::map<std::string_view, size_t> patterns;
+  for (const auto& [text, pattern] : patterns_) {
+    patterns.emplace(text, patterns.size());
+    std::vector<Uuid>& streams = division->patterns.emplace_back();
+    if (pattern.matched == nullptr) continue;
+    for (const auto& [name, entry] : pattern.matched->streams) streams.push_back(entry.id);
+  }
   for (const auto& [id, member] : managed().members) {
     const ManagedRecord& record = member.record;
-    const auto [wish, is_new] = wishes.try_emplace(Wish(record.pattern, &record.streams), wishes.size());
-    if (is_new) division->wishes.push_back(streams_of(record));
-    division->members.push_back({id, record.instance_id, wish->second, member.target});
+    division->members.push_back({.id = id,
+                                 .instance_id = record.instance_id,
+                                 .names = record.streams,
+                                 .pattern = record.pattern ? std::optional(patterns.at(*record.pattern)) : std::nullopt,
+                                 .before = member.target});
   }
   return division;
 }

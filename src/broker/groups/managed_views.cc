@@ -44,7 +44,7 @@ DescribeManagedReply::Group ManagedMembers::view() const {
                             .epoch = member.holding.epoch,
                             .client_id = record.client_id,
                             .client_host = record.client_host,
-                            .streams = record.streams,
+                            .streams = record.streams.list(),
                             .pattern = record.pattern,
                             .is_guest = record.guest.has_value(),
                             .assigned = member.holding.assigned,

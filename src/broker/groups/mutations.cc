@@ -16,6 +16,7 @@ using base::Writer;
 using namespace group_codec;
 
 constexpr uint8_t kManagedSince = 2;  // version of a snapshot
+constexpr uint8_t kGroupCursorsVersion = 1;
 
 template <typename... F>
 struct Overloaded : F... {
@@ -207,14 +208,17 @@ base::Result<GroupMutation> decode_group_mutation(base::View bytes) {
   return std::move(*mutation);
 }
 
-std::vector<uint8_t> encode_snapshot(const GroupState& state) {
-  Writer w;
-  w.u8(kGroupSnapshotVersion);
-  put_text(w, state.name);
-  put_roster(w, state.roster);
-  put_i32(w, state.generation_started);
-  w.uvarint(state.cursors.size());
-  for (const auto& [key, cursor] : state.cursors) {
+namespace {
+
+// From `from` on; where it stopped, if there are more.
+std::optional<CursorKey> put_cursors(Writer& w, const GroupState& state, const CursorKey& from, size_t cursors_max) {
+  const auto begin = state.cursors.lower_bound(from);
+  auto end = begin;
+  size_t count = 0;
+  for (; end != state.cursors.end() && count < cursors_max; ++end) ++count;
+  w.uvarint(count);
+  for (auto it = begin; it != end; ++it) {
+    const auto& [key, cursor] = *it;
     put_key(w, key);
     w.i64le(cursor.offset);
     put_i32(w, cursor.leader_epoch);
@@ -222,9 +226,49 @@ std::vector<uint8_t> encode_snapshot(const GroupState& state) {
     w.i64le(cursor.committed.ms);
     put_optional_time(w, cursor.expires);
   }
+  return end == state.cursors.end() ? std::nullopt : std::optional(end->first);
+}
+
+std::map<CursorKey, Cursor> get_cursors(Reader& r) {
+  std::map<CursorKey, Cursor> cursors;
+  for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) {
+    CommitRequest::Entry entry = get_entry(r);
+    Cursor cursor{entry.offset, entry.leader_epoch, std::move(entry.metadata), get_time(r), {}};
+    cursor.expires = get_optional_time(r);
+    cursors.insert_or_assign(std::move(entry.key), std::move(cursor));
+  }
+  return cursors;
+}
+
+}  // namespace
+
+SavedGroup save_group(const GroupState& state, size_t cursors_max) {
+  Writer w;
+  w.u8(kGroupSnapshotVersion);
+  put_text(w, state.name);
+  put_roster(w, state.roster);
+  put_i32(w, state.generation_started);
+  auto next = put_cursors(w, state, {}, cursors_max);
   w.u8(state.managed.has_value());
   if (state.managed) put(w, *state.managed);
-  return std::move(w.buffer());
+  return {std::move(w.buffer()), std::move(next)};
+}
+
+SavedGroup save_cursors(const GroupState& state, const CursorKey& from, size_t cursors_max) {
+  Writer w;
+  w.u8(kGroupCursorsVersion);
+  put_text(w, state.name);
+  auto next = put_cursors(w, state, from, cursors_max);
+  return {std::move(w.buffer()), std::move(next)};
+}
+
+base::Result<GroupCursors> decode_cursors(base::View bytes) {
+  Reader r(bytes);
+  if (const uint8_t version = r.u8(); r.ok() && version != kGroupCursorsVersion)
+    return base::fail(ErrorCode::kUnsupported, "cursors of a group: version " + std::to_string(version));
+  GroupCursors part{.group = get_text(r), .cursors = get_cursors(r)};
+  if (!r.ok() || !r.at_end()) return base::fail(ErrorCode::kCorrupt, "cursors of a group: malformed");
+  return part;
 }
 
 base::Result<GroupState> decode_snapshot(base::View bytes) {
@@ -237,12 +281,7 @@ base::Result<GroupState> decode_snapshot(base::View bytes) {
   state.name = get_text(r);
   state.roster = get_roster(r);
   state.generation_started = get_i32(r);
-  for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) {
-    CommitRequest::Entry entry = get_entry(r);
-    Cursor cursor{entry.offset, entry.leader_epoch, std::move(entry.metadata), get_time(r), {}};
-    cursor.expires = get_optional_time(r);
-    state.cursors.insert_or_assign(std::move(entry.key), std::move(cursor));
-  }
+  state.cursors = get_cursors(r);
   if (version >= kManagedSince && get_flag(r)) get(r, state.managed.emplace());
   if (!r.ok() || !r.at_end()) return base::fail(ErrorCode::kCorrupt, "group snapshot: malformed");
   return state;

@@ -142,7 +142,20 @@ const std::string& group_of(const GroupMutation& mutation);
 std::vector<uint8_t> encode(const GroupMutation& mutation);
 base::Result<GroupMutation> decode_group_mutation(base::View bytes);
 
-std::vector<uint8_t> encode_snapshot(const GroupState& state);
+// All of it; or `cursors_max` of the cursors, the others in further parts. Each part shows its own moment: replay from
+// the snapshot's stamp on brings all of them to the same one.
+struct SavedGroup {
+  std::vector<uint8_t> bytes;
+  std::optional<CursorKey> next;  // where the next part begins
+};
+SavedGroup save_group(const GroupState& state, size_t cursors_max);
+SavedGroup save_cursors(const GroupState& state, const CursorKey& from, size_t cursors_max);
+inline std::vector<uint8_t> encode_snapshot(const GroupState& state) { return save_group(state, SIZE_MAX).bytes; }
 base::Result<GroupState> decode_snapshot(base::View bytes);
+struct GroupCursors {
+  std::string group;
+  std::map<CursorKey, Cursor> cursors;
+};
+base::Result<GroupCursors> decode_cursors(base::View bytes);
 
 }  // namespace polylog::broker

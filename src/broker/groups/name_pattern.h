@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/limits.h"
 #include "base/result.h"
 
 namespace polylog::broker {
@@ -13,11 +14,14 @@ namespace polylog::broker {
 class NamePattern {
  public:
   static constexpr size_t kTextBytesMax = 4'096;
-  static constexpr size_t kCompiledBytesMax = 1 << 20;
+  // Of memory, with what comparing takes: most need no more than a little, some a lot.
+  static constexpr size_t kCompiledBytesLittle = 64 * base::limits::kKiB;
+  static constexpr size_t kCompiledBytesMax = 1 * base::limits::kMiB;
 
   // kInvalid: not an expression, too long, or too large once compiled.
   static base::Result<NamePattern> parse(std::string_view text);
   bool matches(std::string_view name) const;
+  size_t compiled_bytes() const;  // that it may come to take: one of the two
 
  private:
   struct Compiled;

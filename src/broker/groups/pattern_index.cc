@@ -18,10 +18,20 @@ std::shared_ptr<const PatternIndex::Matched> PatternIndex::find(const std::strin
 }
 
 bool PatternIndex::has_room_for(const std::string& text) {
-  if (held(text) != nullptr || patterns_.size() < kPatternsMax) return true;
+  if (held(text) != nullptr) return true;
+  const NamePattern* pattern = parse(text);
+  const size_t compiled_bytes = pattern == nullptr ? 0 : pattern->compiled_bytes();
+  if (has_room(compiled_bytes)) return true;
   last_found_.reset();
   std::erase_if(patterns_, [](const auto& entry) { return entry.second.expired(); });
-  return patterns_.size() < kPatternsMax;
+  return has_room(compiled_bytes);
+}
+
+bool PatternIndex::has_room(size_t compiled_bytes) const {
+  for (const auto& [text, held] : patterns_) {
+    if (const auto matched = held.lock()) compiled_bytes += matched->pattern.compiled_bytes();
+  }
+  return patterns_.size() < kPatternsMax && compiled_bytes <= kCompiledBytesMax;
 }
 
 bool PatternIndex::is_new(const std::string& text) { return held(text) == nullptr && parse(text) != nullptr; }

@@ -27,7 +27,9 @@ class PatternIndex {
 
   // Each is compared with every stream that comes, and keeps the names of those that it stands for.
   static constexpr size_t kPatternsMax = 512;
+  static constexpr size_t kCompiledBytesMax = 32 * base::limits::kMiB;
   static constexpr size_t kComparisonsPerTurn = 2'048;  // of a name with a pattern: about a millisecond
+  static_assert(kPatternsMax * NamePattern::kCompiledBytesLittle <= kCompiledBytesMax, "so many usual ones have room");
   static_assert(kPatternsMax <= kComparisonsPerTurn, "one name takes no more than a share");
 
   explicit PatternIndex(const StreamDirectory& directory) : directory_(directory) {}
@@ -49,6 +51,7 @@ class PatternIndex {
 
   void compare(const std::string& name);
   std::shared_ptr<Matched> held(const std::string& text) const;
+  bool has_room(size_t compiled_bytes) const;
   const NamePattern* parse(const std::string& text);
 
   const StreamDirectory& directory_;

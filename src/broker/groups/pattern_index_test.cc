@@ -93,5 +93,23 @@ TEST_CASE("patterns: what nobody holds makes room, what is no pattern is none an
   CHECK_FALSE(i.index.is_new(std::string(NamePattern::kTextBytesMax + 1, 'x')));
 }
 
+TEST_CASE("patterns: those that take much memory have room for as many as their share holds") {
+  Indexed i;
+  constexpr size_t kManyMax = PatternIndex::kCompiledBytesMax / NamePattern::kCompiledBytesMax;
+  std::string long_text;
+  while (NamePattern::parse(long_text)->compiled_bytes() < NamePattern::kCompiledBytesMax) long_text += "a{1000}";
+  const auto large = [&](size_t number) { return long_text + std::to_string(number); };
+  for (size_t n = 0; n < kManyMax; ++n) {
+    REQUIRE(i.index.has_room_for(large(n)));
+    i.held.push_back(i.index.find(large(n)));
+  }
+  CHECK_FALSE(i.index.has_room_for(large(kManyMax)));
+  CHECK_FALSE(i.index.has_room_for("little"));
+  CHECK(i.index.has_room_for(large(0)));
+  i.held.pop_back();
+  CHECK(i.index.has_room_for("little"));
+  CHECK(i.index.has_room_for(large(kManyMax)));
+}
+
 }  // namespace
 }  // namespace polylog::broker

@@ -15,6 +15,7 @@ inline constexpr size_t kDecompressedBytesMax = 104'857'600;  // of one record b
 inline constexpr size_t kUnpackedRequestBytesMax = 4 * kDecompressedBytesMax;  // all batches of a Produce together
 inline constexpr size_t kUnpackedInlineBytesMax = 64 * base::limits::kKiB;     // of one batch: more goes off the core
 inline constexpr size_t kUnpackedTurnBytesMax = 2 * kUnpackedInlineBytesMax;   // on one core, in one turn
+inline constexpr size_t kProducedPartitionsMax = 100'000;                      // of one Produce: as many as a topic has
 inline constexpr size_t kCheckedTurnBytesMax = 2 * base::limits::kMiB;         // of one Produce, in one turn
 inline constexpr int kZstdWindowLogMax = 27;                                   // 128 MiB, the library's own default
 inline constexpr int32_t kFetchSessionsMax = 1000;        // max.incremental.fetch.session.cache.slots, of a core
@@ -22,6 +23,7 @@ inline constexpr size_t kRecordErrorsMax = 1000;          // of one batch; a cli
 inline constexpr int32_t kDescribedPartitionsMax = 2000;  // max.request.partition.size.limit: a page
 inline constexpr size_t kRecordBatchBytesMaxDefault = 1'048'588;  // message.max.bytes
 
+static_assert(kProducedPartitionsMax == base::limits::kPartitionsPerStreamMax);
 static_assert(kDecompressedBytesMax <= base::limits::kBatchBytesMax, "what a batch unpacks to may be published");
 
 }  // namespace polylog::kafka::limits

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "protocol/kafka/errors.h"
@@ -54,10 +55,11 @@ std::optional<storage::WriterStamp> stamp_of(const BatchHeader& header) {
 class ProduceCall final : public PendingCall, public HeldCall {
  public:
   ProduceCall(const Call& call, int16_t acks) : call_(call), acks_(acks) {}
-  ~ProduceCall() override { drop_in_hand(); }
+  ~ProduceCall() override { give_up(); }
 
   void run(const ProduceRequest& request, base::View body);
   void go_on(base::View body) override;
+  void give_up() override;
   void on_action(broker::Token token, broker::ActionBody&& body) override;
 
  private:
@@ -77,8 +79,7 @@ class ProduceCall final : public PendingCall, public HeldCall {
   std::optional<IncomingBatch> look_into_here(const BatchHeader& header, base::View bytes, const IncomingRules& rules);
   void send_off(const BatchHeader& header, base::View bytes, const IncomingRules& rules);
   size_t unpacked_bytes_max() const;
-  void take_in_hand(IncomingBatch batch);
-  void drop_in_hand();
+  void take_in_hand(IncomingBatch batch, size_t packed_bytes);
   void wait_for_turn();
   std::shared_ptr<ProduceCall> self() { return std::static_pointer_cast<ProduceCall>(shared_from_this()); }
   // `owned`: what `bytes` lie in, if not in the frame.
@@ -94,13 +95,13 @@ class ProduceCall final : public PendingCall, public HeldCall {
   size_t next_batch_ = 0;
   std::optional<IncomingBatch> in_hand_;     // of the next batch
   size_t in_hand_bytes_ = 0;                 // held as ingress
+  std::shared_ptr<void> waits_;              // in the unpacker's line, or for its thread
   size_t unpacked_bytes_ = 0;                // of all batches so far
   std::vector<Appending> appends_;           // by token
   base::MonoTime staged_at_, committed_at_;  // of the last of them
   size_t answers_missing_ = 1;               // one is go_on() itself
   int16_t acks_;
   bool failed_ = false;
-  bool lacks_room_ = false;  // to unpack the next batch here
 };
 
 void ProduceCall::run(const ProduceRequest& request, base::View body) {
@@ -127,8 +128,7 @@ void ProduceCall::take_down(const ProduceRequest& request, base::View body) {
 
 void ProduceCall::go_on(base::View body) {
   // Before all else: hundreds may wait, and few find room in a turn.
-  if (lacks_room_ && !call_.session().shared().unpacker().has_room()) return wait_for_turn();
-  lacks_room_ = false;
+  if (waits_ != nullptr && !call_.session().shared().unpacker().has_room(waits_)) return wait_for_turn();
   Topic topic;
   TopicSettings settings;
   const ProduceResponse::Topic* topic_of = nullptr;  // whose those are
@@ -145,7 +145,7 @@ void ProduceCall::go_on(base::View body) {
     }
     const base::View bytes = body.subspan(batch.at, batch.size_bytes);
     if (!append(topic, settings, bytes, answer.partitions[batch.partition])) return;
-    drop_in_hand();  // whatever became of it: the topic may have changed meanwhile
+    give_up();  // whatever became of it: the topic may have changed meanwhile
   }
   if (--answers_missing_ == 0) finish();
 }
@@ -178,9 +178,15 @@ std::optional<IncomingBatch> ProduceCall::looked_into(const BatchHeader& header,
   if (in_hand_) return std::exchange(in_hand_, std::nullopt);
   const bool stays = !header.is_compressed() && !rules.packs_anew(header);
   if (stays && bytes.size() <= limits::kCheckedTurnBytesMax) return look_into(header, bytes, rules, 0);
-  if (bytes.size() <= limits::kUnpackedInlineBytesMax) {
-    lacks_room_ = !call_.session().shared().unpacker().has_room();
-    if (lacks_room_) return wait_for_turn(), std::nullopt;
+  const size_t here_bytes_max =
+      header.is_compressed() ? call_.session().packed_here_bytes_max() : limits::kUnpackedInlineBytesMax;
+  if (bytes.size() <= here_bytes_max) {
+    Unpacker& unpacker = call_.session().shared().unpacker();
+    if (!unpacker.has_room(waits_)) {
+      if (waits_ == nullptr) waits_ = unpacker.stand_in_line();
+      return wait_for_turn(), std::nullopt;
+    }
+    waits_.reset();
     if (auto seen = look_into_here(header, bytes, rules)) return seen;
   }
   send_off(header, bytes, rules);
@@ -193,7 +199,10 @@ std::optional<IncomingBatch> ProduceCall::look_into_here(const BatchHeader& head
   const size_t bytes_max = std::min(limits::kUnpackedInlineBytesMax, unpacked_bytes_max());
   IncomingBatch seen = look_into(header, bytes, rules, bytes_max);
   call_.session().shared().unpacker().note(std::max(seen.unpacked_bytes, bytes.size()));
-  if (seen.unpacks_to_too_much && bytes_max < unpacked_bytes_max()) return std::nullopt;
+  if (seen.unpacks_to_too_much && bytes_max < unpacked_bytes_max()) {
+    call_.session().note_unpacked(bytes.size(), bytes_max + 1);
+    return std::nullopt;
+  }
   unpacked_bytes_ += seen.unpacked_bytes;
   return seen;
 }
@@ -201,12 +210,13 @@ std::optional<IncomingBatch> ProduceCall::look_into_here(const BatchHeader& head
 void ProduceCall::send_off(const BatchHeader& header, base::View bytes, const IncomingRules& rules) {
   const std::shared_ptr<ProduceCall> kept = self();
   call_.session().hold(kept);
+  waits_ = std::make_shared<std::monostate>();
   call_.session().shared().unpacker().submit({.header = header,
                                               .batch = base::Slice::copy_of(bytes),
                                               .rules = rules,
                                               .unpacked_bytes_max = unpacked_bytes_max()},
-                                             kept, [this](IncomingBatch seen) {
-                                               take_in_hand(std::move(seen));
+                                             waits_, [this, packed_bytes = bytes.size()](IncomingBatch seen) {
+                                               take_in_hand(std::move(seen), packed_bytes);
                                                call_.session().may_go_on();
                                              });
 }
@@ -215,14 +225,17 @@ size_t ProduceCall::unpacked_bytes_max() const {
   return std::min(limits::kDecompressedBytesMax, limits::kUnpackedRequestBytesMax - unpacked_bytes_);
 }
 
-void ProduceCall::take_in_hand(IncomingBatch batch) {
+void ProduceCall::take_in_hand(IncomingBatch batch, size_t packed_bytes) {
+  waits_.reset();
+  if (!batch.unpacks_to_too_much) call_.session().note_unpacked(packed_bytes, batch.unpacked_bytes);
   unpacked_bytes_ += batch.unpacked_bytes;
   in_hand_bytes_ = batch.packed_anew ? batch.packed_anew->size() : 0;
   in_hand_ = std::move(batch);
   call_.broker().hold_ingress(in_hand_bytes_);
 }
 
-void ProduceCall::drop_in_hand() {
+void ProduceCall::give_up() {
+  waits_.reset();
   in_hand_.reset();
   if (in_hand_bytes_ > 0) call_.broker().release_ingress(std::exchange(in_hand_bytes_, 0));
 }
@@ -337,6 +350,9 @@ void reply_to_all(const Call& call, const ProduceRequest& request, ErrorCode cod
 void handle_produce(Call call, base::View body) {
   ProduceRequest request;
   if (!call.parse(body, request)) return;
+  size_t partitions = 0;
+  for (const ProduceRequest::Topic& topic : request.topics) partitions += topic.partitions.size();
+  if (partitions > limits::kProducedPartitionsMax) return call.close("a Produce of too many partitions");
   const ErrorCode error = request_error(request);
   if (error != ErrorCode::kNone) return reply_to_all(call, request, error);
   std::make_shared<ProduceCall>(call, request.acks)->run(request, body);

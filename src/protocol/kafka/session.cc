@@ -58,14 +58,14 @@ void Session::on_closed(std::string_view why) {
   if (id_.number != 0) broker().remove_session(std::exchange(id_, {}));
   // Calls may hold timers and records; a call that is running now is kept by on_action().
   auto dropped = std::exchange(expected_, {});
-  held_.reset();
+  drop_held();
   slots_.clear();
 }
 
 void Session::close(std::string_view why) {
   if (!is_open()) return;
   closing_ = true;
-  held_.reset();  // it would not go on, and may hold memory
+  drop_held();
   base::log_info("kafka", "closing a connection", {{"connection", to_text(id_)}, {"peer", peer()}, {"why", why}});
   connection_->close_after_flush();
 }
@@ -81,13 +81,16 @@ io::Handler::Taken Session::on_bytes(base::View bytes) {
       close("a request of an impossible size");
       break;
     }
-    if (!may_take(frame.payload)) break;
+    if (!may_take(frame.payload) || (held_ == nullptr && is_choked())) break;
     held_ == nullptr ? on_frame(frame.payload) : go_on(frame.payload);
     if (held_ == nullptr) consumed += frame.size_bytes;
     update_reading();
   }
   return {is_open() ? consumed : bytes.size(), 0};
 }
+
+// Then the connection shows the rest again when its peer has read.
+bool Session::is_choked() const { return connection_->out().queued_bytes() > base::limits::kConnectionQueuedBytesMax; }
 
 // What is not taken stays in the connection's input until reading goes on, and is offered again.
 bool Session::may_take(base::View payload) {
@@ -120,6 +123,11 @@ void Session::hold(std::shared_ptr<HeldCall> call) {
   if (!is_open()) return;
   held_ = std::move(call);
   held_waits_ = true;
+}
+
+// The call itself may live on, until what it has submitted is answered.
+void Session::drop_held() {
+  if (held_ != nullptr) std::exchange(held_, nullptr)->give_up();
 }
 
 void Session::may_go_on() {
@@ -268,6 +276,14 @@ void Session::update_reading() {
   } else {
     connection_->resume_reading();
   }
+}
+
+void Session::note_unpacked(size_t packed_bytes, size_t unpacked_bytes) {
+  if (packed_bytes > limits::kUnpackedInlineBytesMax) return;
+  const auto bytes = static_cast<uint32_t>(packed_bytes);
+  packed_here_bytes_max_ = unpacked_bytes > limits::kUnpackedInlineBytesMax
+                               ? std::min(packed_here_bytes_max_, bytes - 1)
+                               : std::max(packed_here_bytes_max_, bytes);
 }
 
 void Session::note_client(std::string_view name) {

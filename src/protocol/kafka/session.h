@@ -76,6 +76,7 @@ struct PendingCall : std::enable_shared_from_this<PendingCall> {
 struct HeldCall {
   virtual ~HeldCall() = default;
   virtual void go_on(base::View body) = 0;  // the body that its handler saw, maybe elsewhere in memory
+  virtual void give_up() = 0;               // it will not go on: gives back what it holds for that
 };
 
 // One request on its way to its reply: a small handle that a PendingCall keeps a copy of. Every Call is answered exactly
@@ -152,6 +153,7 @@ class Session final : public io::Handler, public broker::Session {
   // io::Handler
   void on_open(io::Connection& connection) override;
   Taken on_bytes(base::View bytes) override;
+  bool holds_frame() const override { return held_ != nullptr; }
   void on_closed(std::string_view why) override;
 
   // broker::Session
@@ -183,6 +185,10 @@ class Session final : public io::Handler, public broker::Session {
   bool fetches_wait() const { return fetches_wait_; }
   void note_fetch(bool has_waited) { fetches_wait_ = has_waited; }
   void note_client(std::string_view name);  // counts it
+  // A compressed batch up to so long is unpacked on the core: what is longer probably comes to too much for it, as the
+  // last ones did.
+  size_t packed_here_bytes_max() const { return packed_here_bytes_max_; }
+  void note_unpacked(size_t packed_bytes, size_t unpacked_bytes);
 
  private:
   struct Slot {
@@ -197,8 +203,10 @@ class Session final : public io::Handler, public broker::Session {
   };
 
   bool may_take(base::View payload);
+  bool is_choked() const;
   void on_frame(base::View payload);
   void go_on(base::View payload);
+  void drop_held();
   void refuse(HeaderStatus status, const RequestHeader& header);
   uint64_t open_slot(ApiKey key);
   void note_answered(const Slot& slot);
@@ -224,6 +232,7 @@ class Session final : public io::Handler, public broker::Session {
   std::shared_ptr<HeldCall> held_;             // of the frame that is first in the input
   std::unique_ptr<EgressWatch> egress_watch_;  // of a connection that has had large replies
   uint16_t open_fetches_ = 0;
+  uint32_t packed_here_bytes_max_ = limits::kUnpackedInlineBytesMax;
   bool held_waits_ = false;
   bool producing_ = false;  // has sent a Produce: from then on held back under pressure
   bool fetches_wait_ = false;

@@ -62,5 +62,24 @@ TEST_CASE("what_producers_send_while_the_budget_is_exhausted_stays_in_their_inpu
   }
 }
 
+TEST_CASE("a_produce_of_as_many_partitions_as_its_limit_is_answered_and_of_one_more_is_not") {
+  TestBroker broker;
+  for (const size_t more : {0, 1}) {
+    TestClient client(broker);
+    ProduceRequest request{.acks = -1, .timeout_ms = 1000};
+    for (const size_t partitions : {limits::kProducedPartitionsMax - 10, 10 + more}) {
+      request.topics.push_back({.name = "absent"});
+      request.topics.back().partitions.resize(partitions);
+    }
+    client.send(ApiKey::kProduce, 9, request);
+    CHECK(client.connection.closed == (more == 1));
+    if (client.connection.closed) continue;
+    const auto produced = client.receive<ProduceResponse>();
+    REQUIRE(produced);
+    CHECK(produced->topics.at(0).partitions.back().error_code == ErrorCode::kUnknownTopicOrPartition);
+    CHECK(produced->topics.at(1).partitions.size() == 10);
+  }
+}
+
 }  // namespace
 }  // namespace polylog::kafka

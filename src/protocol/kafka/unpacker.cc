@@ -1,8 +1,21 @@
 #include "protocol/kafka/unpacker.h"
 
 #include <utility>
+#include <variant>
 
 namespace polylog::kafka {
+
+Unpacker::Place Unpacker::stand_in_line() {
+  Place place = std::make_shared<std::monostate>();
+  line_.push_back(place);
+  return place;
+}
+
+bool Unpacker::has_room(const Place& place) {
+  while (!line_.empty() && line_.front().expired()) line_.pop_front();
+  if (!line_.empty() && line_.front().lock() != place) return false;
+  return *turn_bytes_ + limits::kUnpackedInlineBytesMax <= limits::kUnpackedTurnBytesMax;
+}
 
 void Unpacker::note(size_t unpacked_bytes) {
   if (unpacked_bytes == 0) return;

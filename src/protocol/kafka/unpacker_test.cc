@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -20,13 +23,28 @@ Bytes keyed_batch(size_t value_bytes) {
   return builder.finish();
 }
 
-// One record, whose batch unpacks to exactly `plain_bytes`, of zeros mostly.
-Bytes packed_batch(size_t plain_bytes, Compression codec = Compression::kZstd) {
-  const Bytes plain = keyed_batch(plain_bytes - kRecordOverheadBytes);
-  const base::View records = base::View(plain).subspan(batch_layout::kRecordsAt);
-  REQUIRE(records.size() == plain_bytes);
-  const base::Slice packed = repack_batch(plain, records, codec);
+base::View records_of(const Bytes& batch) { return base::View(batch).subspan(batch_layout::kRecordsAt); }
+
+Bytes packed(const Bytes& plain) {
+  const base::Slice packed = repack_batch(plain, records_of(plain), Compression::kZstd);
   return {packed.view().begin(), packed.view().end()};
+}
+
+// One record, whose batch unpacks to exactly `plain_bytes`, of zeros mostly.
+Bytes packed_batch(size_t plain_bytes) {
+  const Bytes plain = keyed_batch(plain_bytes - kRecordOverheadBytes);
+  REQUIRE(records_of(plain).size() == plain_bytes);
+  return packed(plain);
+}
+
+// One record of which nothing can be packed.
+Bytes random_batch(size_t value_bytes) {
+  std::mt19937_64 random(1);
+  Bytes value(value_bytes);
+  for (uint8_t& byte : value) byte = static_cast<uint8_t>(random());
+  BatchBuilder builder;
+  builder.add(kNow, base::as_view("k"), value);
+  return packed(builder.finish());
 }
 
 constexpr size_t kManyBytes = 4 * base::limits::kMiB;
@@ -46,12 +64,13 @@ std::vector<ErrorCode> codes_of(const ProduceResponse& response) {
   return codes;
 }
 
-// In how many turns the client's input is taken.
-int turns_to_take(TestBroker& broker, TestClient& client) {
+// In how many turns the clients' input is taken.
+int turns_to_take(TestBroker& broker, const std::vector<TestClient*>& clients) {
   int turns = 1;
-  for (; client.bytes_waiting() > 0 && turns < 1000; ++turns) {
+  const auto waits = [](const TestClient* client) { return client->bytes_waiting() > 0; };
+  for (; std::ranges::any_of(clients, waits) && turns < 1000; ++turns) {
     broker.world.run_for(std::chrono::milliseconds(1));
-    client.feed();
+    for (TestClient* client : clients) client->feed();
   }
   return turns;
 }
@@ -70,12 +89,66 @@ TEST_CASE("a_core_packs_no_more_in_one_turn_than_its_limit_whoever_sends_it") {
   CHECK(first.connection.paused);
   second.send(ApiKey::kProduce, 9, produce_many("t", {plain}));  // in the same turn: there is no room left
   CHECK(second.connection.paused);
-  CHECK(turns_to_take(broker, first) == 4);
+  CHECK(turns_to_take(broker, {&first, &second}) == 5);
   for (TestClient* client : {&first, &second}) {
     const auto produced = client->receive<ProduceResponse>();
     REQUIRE(produced);
     for (const ErrorCode code : codes_of(*produced)) CHECK(code == ErrorCode::kNone);
   }
+}
+
+TEST_CASE("who_waits_for_room_to_unpack_goes_before_who_comes_later") {
+  TestBroker broker;
+  TestClient first(broker), waits(broker), waits_too(broker), late(broker);
+  create_topic(first, "t", 2, {{"compression.type", "gzip"}});
+  const Bytes plain = batch_of({std::string(limits::kUnpackedInlineBytesMax - 200, 'x')});
+  const ProduceRequest one = produce_many("t", {plain}), a_whole_turn = produce_many("t", {plain, plain});
+  first.send(ApiKey::kProduce, 9, a_whole_turn);
+  CHECK(!first.connection.paused);
+  waits.send(ApiKey::kProduce, 9, one);
+  waits_too.send(ApiKey::kProduce, 9, one);
+  broker.world.run_for(std::chrono::milliseconds(1));
+  REQUIRE(!waits.connection.paused);
+  late.send(ApiKey::kProduce, 9, a_whole_turn);  // in the same turn, before those who wait go on
+  CHECK(late.connection.paused);
+  waits_too.feed();
+  CHECK(waits_too.bytes_waiting() > 0);
+  waits.feed();
+  CHECK(waits.bytes_waiting() == 0);
+  waits_too.leave();  // and its place is nobody's
+  broker.world.run_for(std::chrono::milliseconds(1));
+  late.feed();
+  CHECK(late.bytes_waiting() == 0);
+}
+
+TEST_CASE("who_sends_what_unpacks_to_too_much_has_it_unpacked_beside_the_core_from_then_on") {
+  TestBroker broker;
+  std::vector<std::unique_ptr<TestClient>> clients;
+  const Bytes large = packed_batch(kManyBytes), little = packed(keyed_batch(limits::kUnpackedInlineBytesMax - 100));
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(std::make_unique<TestClient>(broker));
+    if (i == 0) create_topic(*clients[0], "t", 2, kCompacted);
+    CHECK(produce(*clients[i], "t", large).error_code == ErrorCode::kNone);
+  }
+  broker.world.run_for(std::chrono::milliseconds(1));
+  for (const auto& client : clients) {  // more than a turn has room for, if each was tried on the core
+    client->send(ApiKey::kProduce, 9, produce_many("t", {large}));
+    CHECK(client->connection.paused);
+  }
+  TestClient other(broker);
+  for (int i = 0; i < 2; ++i) {
+    other.send(ApiKey::kProduce, 9, produce_many("t", {little}));
+    CHECK(!other.connection.paused);
+  }
+  // Until something as long turns out to be less.
+  const auto& client = clients[0];
+  CHECK(client->receive<ProduceResponse>());
+  const Bytes as_long = random_batch(large.size());
+  client->send(ApiKey::kProduce, 9, produce_many("t", {as_long}));
+  CHECK(client->connection.paused);
+  CHECK(client->receive<ProduceResponse>());
+  client->send(ApiKey::kProduce, 9, produce_many("t", {as_long}));
+  CHECK(!client->connection.paused);
 }
 
 TEST_CASE("a_request_whose_batches_stay_as_they_are_is_taken_a_limit_a_turn") {
@@ -85,7 +158,7 @@ TEST_CASE("a_request_whose_batches_stay_as_they_are_is_taken_a_limit_a_turn") {
   const Bytes large = batch_of({std::string(limits::kCheckedTurnBytesMax / 2 - 1'000, 'x')});
   const auto turns = [&](size_t batches) {
     client.send(ApiKey::kProduce, 9, produce_many("t", std::vector<base::View>(batches, large)));
-    const int taken = turns_to_take(broker, client);
+    const int taken = turns_to_take(broker, {&client});
     for (const ErrorCode code : codes_of(*client.receive<ProduceResponse>())) CHECK(code == ErrorCode::kNone);
     return taken;
   };
@@ -175,6 +248,24 @@ TEST_CASE("a_client_that_leaves_while_its_batch_is_unpacked_leaves_nothing_behin
     leaves.leave();
   }
   CHECK(produce(stays, "t", packed_batch(kManyBytes)).base_offset == 0);  // its own is the first
+  CHECK(broker.broker.ingress().used_bytes() == 0);
+}
+
+// By the answer to an earlier request, while the session holds a frame.
+TEST_CASE("a_session_that_closes_gives_back_what_it_holds_of_a_frame") {
+  TestBroker broker;
+  TestClient client(broker);
+  create_topic(client, "t", 1, {{"compression.type", "lz4"}});
+  create_topic(client, "u");
+  const Bytes first = batch_of({"a"}, kNow, {.producer_id = 7, .producer_epoch = 0, .base_sequence = 0});
+  const Bytes gap = batch_of({"b"}, kNow, {.producer_id = 7, .producer_epoch = 0, .base_sequence = 5});
+  CHECK(produce(client, "u", first).error_code == ErrorCode::kNone);
+  client.send(ApiKey::kProduce, 9, produce_request("u", gap, 0, 0));  // acks=0: refused with a close
+  client.send(ApiKey::kProduce, 9, produce_many("t", {packed_batch(kManyBytes)}));
+  CHECK(!client.connection.closed);
+  CHECK(broker.broker.ingress().used_bytes() > gap.size());
+  broker.world.run_for(std::chrono::seconds(1));
+  CHECK(client.connection.closed);
   CHECK(broker.broker.ingress().used_bytes() == 0);
 }
 

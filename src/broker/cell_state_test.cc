@@ -1,0 +1,61 @@
+// What a cell does when streams go.
+#include "broker/engine_test_kit.h"
+
+namespace polylog::broker {
+namespace {
+
+constexpr uint32_t kPartitions = 2 * kDropsPerTurn + 1;
+
+struct WideKit : EngineKit {
+  WideKit() {
+    created = create("wide", kPartitions);
+    for (const uint32_t i : {0u, kPartitions - 1}) ask<AppendDone>(key(i), batch(key(i), "x"));
+  }
+  base::PartitionKey key(uint32_t index) const { return created.record->key(index); }
+  size_t left() {
+    storage::Cell& cell = brokers[0]->cell(base::CellId(0))->cell();
+    size_t count = 0;
+    for (uint32_t i = 0; i < kPartitions; ++i) count += cell.find(key(i)) != nullptr;
+    return count;
+  }
+  // A turn at a time, until it is less.
+  size_t drop_on() {
+    const size_t before = left();
+    while (left() == before) world.step();
+    return left();
+  }
+  CatalogDone created;
+};
+
+TEST_CASE("of_a_stream_with_many_partitions_a_share_is_dropped_in_a_turn") {
+  WideKit kit;
+  CHECK(kit.left() == kPartitions);
+  kit.send_catalog(DeleteStream{kit.created.record->id});
+  CHECK(kit.drop_on() == kDropsPerTurn + 1);
+  CHECK(kit.drop_on() == 1);
+  CHECK(kit.drop_on() == 0);
+}
+
+TEST_CASE("what_a_crash_leaves_of_a_deleted_stream_goes_at_the_next_start") {
+  WideKit kit;
+  kit.send_catalog(DeleteStream{kit.created.record->id});
+  REQUIRE(kit.drop_on() > 0);
+  for (int start = 0; start < 2; ++start) {
+    kit.crash();
+    REQUIRE(kit.opened.front());
+    CHECK(kit.left() == 0);
+  }
+}
+
+TEST_CASE("a_stream_of_the_same_name_is_another_while_the_old_one_is_dropped") {
+  WideKit kit;
+  kit.send_catalog(DeleteStream{kit.created.record->id});
+  REQUIRE(kit.drop_on() > 0);
+  const auto other = kit.create("wide").record->key();
+  CHECK(other.stream != kit.created.record->id);
+  CHECK(kit.ask<AppendDone>(other, kit.batch(other, "y")).base_offset == base::Offset(0));
+  CHECK(kit.left() == 0);
+}
+
+}  // namespace
+}  // namespace polylog::broker
