@@ -13,7 +13,7 @@ from brokers import Polylog
 from measure import load, program
 from rows import CPU, HIGHER, LOWER, P50, P99, RATE, Goal, Row
 
-SETTLE_SECONDS = 10  # until the broker has moved what it took in to where old data lies
+SETTLE_SECONDS = 20  # until the broker has moved what it took in to where old data lies
 LOG_16x64 = {"connections": 16, "window": 64, "size": 100}
 BATCHES_16x64 = {"mode": "produce", "connections": 16, "window": 1, "partitions": 1, "records": 64, "size": 100}
 

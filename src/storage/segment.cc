@@ -141,6 +141,16 @@ base::Result<> SegmentReader::fill(const Source& source, std::vector<StoredBatch
   return {};
 }
 
+// Asks once for each byte, half a window before it is wanted: asking costs a look at every page.
+void SegmentReader::read_ahead(Opened& opened, io::File& file, uint64_t begin, uint64_t end) {
+  const bool goes_on = begin >= opened.ahead_from && begin <= opened.ahead_to;
+  if (goes_on && end + kReadAheadBytes / 2 <= opened.ahead_to) return;
+  const uint64_t from = goes_on ? opened.ahead_to : begin;
+  if (!goes_on) opened.ahead_from = begin;
+  opened.ahead_to = end + kReadAheadBytes;
+  file.prefetch(from, opened.ahead_to - from);
+}
+
 base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source, const Wish& wish) {
   TRY_ASSIGN(Opened * opened, open(source));
   auto& fences = opened->fences;
@@ -179,7 +189,7 @@ base::Result<std::vector<StoredBatch>> SegmentReader::read(const Source& source,
   TRY_ASSIGN(auto file, source.file->open_behind());
   if (file == nullptr) file = source.file;
   for (StoredBatch& batch : run) batch.span = {file, batch.ref.at.offset, batch.ref.bytes};
-  file->prefetch(run.front().ref.at.offset, bytes + kReadAheadBytes);
+  read_ahead(*opened, *file, run.front().ref.at.offset, run.back().ref.at.offset + run.back().ref.bytes);
   return run;
 }
 

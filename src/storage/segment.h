@@ -85,6 +85,7 @@ class SegmentReader {
   };
   struct Opened {
     std::vector<Fence> fences;
+    uint64_t ahead_from = 0, ahead_to = 0;  // what the system was asked to have at hand
   };
   struct BlockKey {
     uint64_t extent;
@@ -100,6 +101,7 @@ class SegmentReader {
   base::Result<Block> block(const Source& source, Opened& opened, size_t index);
   base::Result<> verify(const Source& source, Fence& fence, const std::vector<BatchRef>& batches);
   base::Result<> fill(const Source& source, std::vector<StoredBatch>& run);
+  static void read_ahead(Opened& opened, io::File& file, uint64_t begin, uint64_t end);
 
   std::unordered_map<uint64_t, Opened> opened_;   // by extent
   std::list<std::pair<BlockKey, Block>> recent_;  // newest first
