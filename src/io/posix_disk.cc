@@ -136,7 +136,8 @@ class PosixFile final : public File {
   }
 
   Result<> fill_with_zeros(uint64_t size, ZeroPace pace) override {
-    const std::vector<uint8_t> zeros(std::min<uint64_t>(kZeroStepBytes, size));
+    const base::MutView zeros = staging().first(kZeroStepBytes);
+    std::ranges::fill(zeros, 0);
     for (uint64_t at = 0; at < size; at += zeros.size()) {
       const base::View step = base::View(zeros).first(std::min<uint64_t>(zeros.size(), size - at));
       TRY(write_at({&step, 1}, at));
@@ -162,28 +163,31 @@ class PosixFile final : public File {
   Result<> write_direct(std::span<const base::View> pieces, uint64_t offset) {
     direct_writes_ = true;
     const base::MutView staged = staging();
+    if (pieces.size() == 1 && pieces.front().data() == staged.data()) return write_aligned(pieces.front(), offset);
     size_t used = 0;
-    const auto flush = [&]() -> Result<> {
-      for (size_t at = 0; at < used;) {
-        const ssize_t written = uninterrupted(
-            [&] { return pwrite(direct_fd_, staged.data() + at, used - at, static_cast<off_t>(offset)); });
-        if (written <= 0) return fail("cannot write", path_, written < 0 ? errno : EIO);
-        at += static_cast<size_t>(written);
-        offset += static_cast<uint64_t>(written);
-      }
-      used = 0;
-      return {};
-    };
     for (base::View piece : pieces) {
       while (!piece.empty()) {
         const size_t step = std::min(piece.size(), staged.size() - used);
         std::memcpy(staged.data() + used, piece.data(), step);
         used += step;
         piece = piece.subspan(step);
-        if (used == staged.size()) TRY(flush());
+        if (used < staged.size()) continue;
+        TRY(write_aligned(staged, offset));
+        offset += std::exchange(used, 0);
       }
     }
-    return flush();
+    return write_aligned(staged.first(used), offset);
+  }
+
+  Result<> write_aligned(base::View bytes, uint64_t offset) {
+    while (!bytes.empty()) {
+      const ssize_t written =
+          uninterrupted([&] { return pwrite(direct_fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+      if (written <= 0) return fail("cannot write", path_, written < 0 ? errno : EIO);
+      bytes = bytes.subspan(static_cast<size_t>(written));
+      offset += static_cast<uint64_t>(written);
+    }
+    return {};
   }
 
   static std::span<iovec> after(std::span<iovec> vectors, size_t written) {

@@ -14,6 +14,8 @@ namespace {
 constexpr auto kRetryAfter = std::chrono::seconds(1);
 constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on zeroing costs more than it saves
 
+constexpr uint64_t kZeroedPerSecond = 256 * base::limits::kMiB;  // a log that grows faster would wait for its files
+
 constexpr size_t kRecyclableMax = 4;
 constexpr uint64_t kPastHeldMin = 2;  // what was just filled may still be on its way to the disk
 
@@ -219,7 +221,8 @@ void WalFiles::prepare_ahead() {
     recycled = path_of(recyclable_.front());
     recyclable_.pop_front();
   }
-  const bool in_a_hurry = wanted_ready_ > 0 || (advanced_ && ready_count() == 0);
+  const bool in_a_hurry =
+      wanted_ready_ > 0 || (advanced_ && ready_count() == 0) || filled_per_second() > kZeroedPerSecond;
   const Effort zeroed = ready_count() * 2 > enough ? Effort::kZeroed : Effort::kZeroedSoon;
   const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : zeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "storage/cell_test_kit.h"
+#include "storage/noted_disk_test_kit.h"
 
 namespace polylog::storage {
 namespace {
@@ -95,6 +96,31 @@ TEST_CASE("how_fast_the_log_grows_is_told_by_its_last_file_and_sinks_in_silence"
   CHECK(files.filled_per_second() == 128 * kKiB);
   world.run_for(std::chrono::seconds(4));
   CHECK(files.filled_per_second() == 16 * kKiB);
+}
+
+TEST_CASE("log_files_are_zeroed_slowly_or_soon_or_not_at_all_by_how_fast_they_are_used") {
+  io::SimWorld world({.seed = 1});
+  NotedDisk disk("/w");
+  const Noted& noted = disk.noted;
+  WalFiles files({.disk = disk,
+                  .loop = world.loop(0),
+                  .directory = "/w",
+                  .file_bytes = 4 * base::limits::kMiB,
+                  .reserve_files = 3});
+  REQUIRE(files.set_current(1));
+  files.prepare_ahead();
+  world.run_for(std::chrono::seconds(1));
+  CHECK(noted.zeroed_soon == 4);  // the current one, and until more than half of those wanted are ready
+  CHECK(noted.zeroed_in_time == 1);
+  files.advance(100);
+  world.run_for(std::chrono::seconds(1));
+  CHECK(noted.zeroed_in_time == 2);
+  CHECK(noted.allocations == 0);
+  files.advance(100);
+  world.run_for(std::chrono::microseconds(100));
+  files.advance(100);  // more than 256 MiB a second, and for the next milliseconds
+  world.run_for(std::chrono::seconds(1));
+  CHECK(noted.allocations > 0);
 }
 
 TEST_CASE("recycled_space_does_not_grow_without_bound_and_contents_stay_right") {

@@ -1,0 +1,73 @@
+// For tests of what writes files: a SimDisk that notes how.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "io/sim/sim_disk.h"
+
+namespace polylog::storage {
+
+using base::View;
+
+struct Noted {
+  uint64_t written = 0, sent_out = 0, unsent_max = 0;  // bytes, of the one file that is written
+  uint64_t allocated = 0;                              // bytes, the last time
+  uint64_t allocations = 0, zeroed_soon = 0, zeroed_in_time = 0;
+};
+
+class NotedFile final : public io::File {
+ public:
+  NotedFile(std::unique_ptr<io::File> under, Noted& noted) : under_(std::move(under)), noted_(noted) {}
+  base::Result<> read_at(base::MutView out, uint64_t offset) override { return under_->read_at(out, offset); }
+  base::Result<> write_at(std::span<const View> pieces, uint64_t offset) override {
+    for (const View piece : pieces) noted_.written += piece.size();
+    noted_.unsent_max = std::max(noted_.unsent_max, noted_.written - noted_.sent_out);
+    return under_->write_at(pieces, offset);
+  }
+  void write_out(uint64_t offset, uint64_t bytes) override {
+    CHECK(offset == noted_.sent_out);
+    noted_.sent_out += bytes;
+  }
+  base::Result<> sync_data() override { return under_->sync_data(); }
+  base::Result<uint64_t> size() override { return under_->size(); }
+  base::Result<> truncate(uint64_t size) override { return under_->truncate(size); }
+  base::Result<> fill_with_zeros(uint64_t size, io::ZeroPace pace) override {
+    ++(pace == io::ZeroPace::kSoon ? noted_.zeroed_soon : noted_.zeroed_in_time);
+    return under_->fill_with_zeros(size, pace);
+  }
+  base::Result<> allocate(uint64_t size) override {
+    noted_.allocated = size;
+    ++noted_.allocations;
+    return under_->allocate(size);
+  }
+
+ private:
+  std::unique_ptr<io::File> under_;
+  Noted& noted_;
+};
+
+class NotedDisk final : public io::Disk {
+ public:
+  explicit NotedDisk(const std::string& directory) : under_(1) { REQUIRE(under_.make_directory(directory)); }
+  base::Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override {
+    TRY_ASSIGN(auto file, under_.open(path, mode));
+    if (mode == io::OpenMode::kRead) return file;
+    return std::make_unique<NotedFile>(std::move(file), noted);
+  }
+  base::Result<std::vector<std::string>> list(const std::string& directory) override { return under_.list(directory); }
+  base::Result<> make_directory(const std::string& path) override { return under_.make_directory(path); }
+  base::Result<> rename(const std::string& from, const std::string& to) override { return under_.rename(from, to); }
+  base::Result<> remove(const std::string& path) override { return under_.remove(path); }
+  base::Result<> sync_directory(const std::string& path) override { return under_.sync_directory(path); }
+  base::Result<Space> space(const std::string& path) override { return under_.space(path); }
+  base::Result<std::unique_ptr<io::File>> lock(const std::string& path) override { return under_.lock(path); }
+
+  Noted noted;
+
+ private:
+  io::SimDisk under_;
+};
+
+}  // namespace polylog::storage
