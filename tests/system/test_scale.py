@@ -3,15 +3,17 @@ to replay the log, and the queue of millions. What takes minutes runs with POLYL
 measured."""
 import re
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pika
 import pytest
 
-from harness import Broker, wait_for
+from harness import BUILD, Broker, run, wait_for
 from kafka_wire import NONE, Wire, batch
 from test_ready import check_ends, need_space, produce_bytes, slow
 
+HERE = Path(__file__).resolve().parent
 MIB, GIB = 1 << 20, 1 << 30
 
 TOPICS, PARTITIONS_EACH = 100, 1000
@@ -20,6 +22,8 @@ PARTITIONS_READY_SECONDS_MAX = 10
 FILES_MAX = 64  # log files, checkpoints, the catalog: whatever the number of partitions
 
 WRITTEN_MAX = 2.2  # bytes for each byte accepted
+SLOT_BYTES = 4096  # the least that a commit writes
+OTHER_SLOTS_MAX = 5  # a witness after each second of silence
 
 OLD_DATA_BYTES, OLD_DATA_PARTITIONS = 2 * GIB, 8
 SEGMENT_RSS_BYTES_MAX = 1500  # 10 TB in segments of 16 MiB, the least that 16,384 batches of 1 KiB make, cost 1 GB then
@@ -105,9 +109,9 @@ def written(broker):
     return {kind: metric(broker, f"polylog_{kind}_bytes_total") for kind in WRITTEN}
 
 
-def check_written(broker, accepted_before, before, what):
-    accepted = metric(broker, "polylog_appended_bytes_total") - accepted_before
-    shares = {kind: (count - before[kind]) / accepted for kind, count in written(broker).items()}
+def check_written(broker, what):
+    accepted = metric(broker, "polylog_appended_bytes_total")
+    shares = {kind: count / accepted for kind, count in written(broker).items()}
     print(f"{what}: {accepted / 1e6:.0f} MB accepted, written {sum(shares.values()):.2f} times: "
           + ", ".join(f"{kind} {share:.2f}" for kind, share in shares.items()))
     assert 1 <= sum(shares.values()) <= WRITTEN_MAX
@@ -120,30 +124,58 @@ def test_a_stream_is_written_twice_and_little_more():
             assert wire.create_topic("t") == NONE
             produce_bytes(wire, "t", GIB)
             wait_for(lambda: metric(broker, "polylog_segment_bytes_total") > 0.7 * GIB, 30, "old data moves")
-            check_written(broker, 0, dict.fromkeys(WRITTEN, 0), "a stream")
+            check_written(broker, "a stream")
 
 
-def test_what_a_queue_lets_through_is_written_once_and_little_more():
-    # Not smaller: a client that publishes without a pause between its writes gets slots of a few messages, padded to 4 KiB.
-    rounds, each, body = 20, 200, bytes(range(256)) * 64
-    with Broker("--set", "storage.cells=1") as broker:
-        parameters = pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0)
-        connection = pika.BlockingConnection(parameters)
-        channel = connection.channel()
-        channel.queue_declare("q", durable=True)
-        channel.basic_qos(prefetch_count=each)
-        for _ in range(rounds):
-            for _ in range(each):
-                channel.basic_publish("", "q", body, pika.BasicProperties(delivery_mode=2))
-            for method, _properties, _body in channel.consume("q", inactivity_timeout=10):
-                assert method is not None
-                if method.delivery_tag % each == 0:
-                    channel.basic_ack(method.delivery_tag, multiple=True)
-                    break
-        channel.cancel()
-        assert channel.queue_declare("q", passive=True).method.message_count == 0
-        check_written(broker, 0, dict.fromkeys(WRITTEN, 0), "a queue")
-        connection.close()
+@contextmanager
+def queue_channel(broker):
+    connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"], heartbeat=0))
+    channel = connection.channel()
+    channel.queue_declare("q", durable=True)
+    yield channel
+    connection.close()
+
+
+def drain(channel, count):
+    """Takes and acknowledges them, many at a time."""
+    channel.basic_qos(prefetch_count=400)
+    for method, _properties, _body in channel.consume("q", inactivity_timeout=10):
+        assert method is not None
+        if method.delivery_tag % 200 == 0:
+            channel.basic_ack(method.delivery_tag, multiple=True)
+        count -= 1
+        if count == 0:
+            break
+    channel.cancel()
+    assert channel.queue_declare("q", passive=True).method.message_count == 0
+
+
+def fill(broker, queue, count, body_bytes=0, **options):
+    """Persistent messages from amqplib, none of which waits for the one before; returns when all are confirmed."""
+    run("node", HERE / "fill_queue.mjs", BUILD / "node", broker.address("amqp"), queue, count, body_bytes, **options)
+
+
+@pytest.mark.parametrize("body_bytes, count", [(1024, 20_000), (16 * 1024, 4_000)])
+def test_what_a_queue_lets_through_is_written_once_and_little_more(body_bytes, count):
+    with Broker("--set", "storage.cells=1") as broker, queue_channel(broker) as channel:
+        fill(broker, "q", count, body_bytes)
+        drain(channel, count)
+        check_written(broker, f"a queue of messages of {body_bytes} bytes")
+
+
+def test_a_publisher_that_waits_for_each_confirm_costs_one_slot_of_4_kib_a_message():
+    # The price of docs/adr/0013: 3.8 times a message of 1 KiB. No slot more than commits, and none longer.
+    count, body = 500, bytes(1024)
+    with Broker("--set", "storage.cells=1") as broker, queue_channel(broker) as channel:
+        channel.confirm_delivery()
+        before = {name: metric(broker, f"polylog_wal_{name}_total") for name in ("bytes", "syncs")}
+        for _ in range(count):
+            channel.basic_publish("", "q", body, pika.BasicProperties(delivery_mode=2))
+        after = {name: metric(broker, f"polylog_wal_{name}_total") for name in before}
+        slots, commits = ((after[name] - before[name]) / unit for name, unit in (("bytes", SLOT_BYTES), ("syncs", 1)))
+        print(f"{count} messages one by one: {slots:.0f} slots of {SLOT_BYTES} bytes, {commits:.0f} commits")
+        assert slots == commits
+        assert count <= slots <= count + OTHER_SLOTS_MAX
 
 
 # --- old data
