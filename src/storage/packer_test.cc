@@ -351,6 +351,23 @@ TEST_CASE("moves_of_many_partitions_take_several_turns_and_survive_a_crash_betwe
   }
 }
 
+TEST_CASE("thousands_of_small_batches_of_one_queue_and_one_in_pieces_move_to_a_pack_in_several_turns") {
+  constexpr size_t kBatches = 2500;
+  PackKit kit;
+  kit.open();
+  for (size_t i = 0; i < kBatches; ++i) {
+    kit.put(kQueue, 30);
+    if (i == kBatches / 2) kit.put(kQueue, kit.cell->wal().part_bytes_max() + 10);
+  }
+  kit.fill(kLog, 8 * kFile);
+  kit.trim(kLog, kit.wanted[kLog].size());
+  kit.pack();
+  const auto in_packs = [](const BatchRef& ref) { return in_pack(ref.at); };
+  CHECK(std::ranges::all_of(kit.cell->find(kQueue)->batches(), in_packs));
+  kit.check_contents();
+  kit.check_restart(true);
+}
+
 TEST_CASE("a_read_that_waits_for_the_disk_follows_what_moved_meanwhile") {
   PackKit kit;
   kit.durability = Durability::kInterval;

@@ -128,6 +128,27 @@ TEST_CASE("no_more_is_handed_out_than_the_host_allows_and_the_rest_comes_later")
   CHECK(host.take()[1] == Offsets{3, 4});
 }
 
+TEST_CASE("what_a_session_held_comes_back_when_it_goes_whatever_others_hold_and_was_given_back_before") {
+  for (const bool others : {false, true}) {
+    for (const bool given_back : {false, true}) {
+      Host host;
+      host.publish(200);
+      if (others) host.queue.attach(to(2, 2), {.credit = 3});
+      host.run();
+      host.queue.attach(to(1, 1), {.credit = 150});
+      host.run();
+      host.queue.detach(to(1, 1));
+      if (given_back) host.settle(to(1, 1), 70, 80, SettleRequest::Outcome::kReturn);
+      host.queue.session_closed(to(1, 1).session);
+      CHECK(host.stats().ready == (others ? 197u : 200u));
+      CHECK(host.stats().open == (others ? 3u : 0u));
+      host.take();
+      host.queue.attach(to(3, 3), {});
+      CHECK(host.take()[3].size() == (others ? 197 : 200));
+    }
+  }
+}
+
 TEST_CASE("a_pool_is_shared_by_consumers_of_a_session_survives_their_detach_and_may_shrink") {
   Host host;
   const SessionId session = to(1, 0).session;

@@ -66,6 +66,7 @@ void Subscription::give_back(const std::vector<OffsetRange>& ranges) {
 }
 
 void Subscription::give_back(const OffsetSet& open) {
+  if (open.count() == open_.count() && returned_.empty()) return std::swap(open_, returned_);  // however many
   open_.remove(open);
   returned_.add(open);
 }
