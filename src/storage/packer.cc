@@ -15,9 +15,9 @@ constexpr auto kCheckpointPause = std::chrono::milliseconds(5);
 constexpr auto kRetryAfter = std::chrono::seconds(10);
 constexpr size_t kScanBatchesPerTurn = 8192;
 constexpr size_t kScanPartitionsPerTurn = 512;
-constexpr uint64_t kNearlyDead = 8;       // at most this part of a file lives: emptied at once
-constexpr uint64_t kSmallPack = 8;        // at most this part of a WAL file: several are put together
-constexpr uint64_t kHalfDead = 2;         // emptied when it is older than what is kept
+constexpr uint64_t kNearlyDead = 8;  // at most this part of a file lives: emptied at once
+constexpr uint64_t kSmallPack = 8;  // at most this part of a WAL file, and of kPackBatchesMax: several are put together
+constexpr uint64_t kHalfDead = 2;   // emptied when it is older than what is kept
 constexpr uint64_t kSegmentShareMin = 4;  // of a WAL file: the least that gets a segment of its own
 constexpr uint64_t kSegmentFilesMax = 4;  // WAL files' worth in one segment
 constexpr uint32_t kSegmentBatchesMax = 16'384;
@@ -150,7 +150,7 @@ std::unique_ptr<Packer::Scan> Packer::plan() {
       scan->victims.insert(seq);
     }
   });
-  for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack))
+  for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack, kPackBatchesMax / kSmallPack))
     if (!damaged_files_.contains(pack)) scan->victims.insert(pack);
   const bool waits = old_files && !full && in_burst();
   if (unsettled || waits) poke();

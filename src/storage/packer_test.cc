@@ -145,6 +145,21 @@ TEST_CASE("a_sparse_pack_is_packed_again") {
   kit.check_restart(true);
 }
 
+TEST_CASE("packs_are_put_together_where_many_fit_into_one_by_bytes_and_by_batches") {
+  for (const auto& [bytes, batches, fits] : {std::tuple{1999, 99, true}, {2000, 99, false}, {1999, 100, false}}) {
+    CellKit kit;
+    kit.open();
+    Extents extents({.loop = kit.world.loop(0), .disk = kit.disk, .directory = "/cell"});
+    for (uint64_t id = 1; id <= 8; ++id) {
+      auto file = kit.disk.open("/cell/any", io::OpenMode::kCreate);
+      REQUIRE(file);
+      extents.add_pack(id, std::move(*file), static_cast<uint64_t>(bytes));
+      extents.add_live(id | kPackBit, bytes, batches);
+      CHECK(extents.packs_to_empty(2000, 100).size() == (fits && id == 8 ? 8 : 0));
+    }
+  }
+}
+
 TEST_CASE("segments_go_when_their_partition_is_trimmed_or_dropped") {
   PackKit kit;
   kit.open();
