@@ -23,6 +23,10 @@ uint64_t OffsetSet::Item::count() const {
 }
 
 OffsetSet::Place OffsetSet::lower_bound(int64_t word) const {
+  // Most look at the first item, or at the last.
+  if (blocks_.empty() || blocks_.front().front().end() > word) return {0, 0};
+  if (const Block& last = blocks_.back(); last.back().word() <= word)
+    return last.back().end() > word ? Place{blocks_.size() - 1, last.size() - 1} : Place{blocks_.size(), 0};
   const auto ends_before = [word](const Item& item) { return item.end() <= word; };
   const auto block = std::ranges::partition_point(blocks_, [&](const Block& b) { return ends_before(b.back()); });
   if (block == blocks_.end()) return {blocks_.size(), 0};
@@ -188,8 +192,8 @@ Offset OffsetSet::end() const {
   return Offset(last.end() * kWordOffsets - (last.is_run() ? 0 : std::countl_zero(last.value)));
 }
 
-// `at` is where to look first, and then the item that holds the range's end.
-std::optional<OffsetRange> OffsetSet::range_from(int64_t offset, Place& at) const {
+// `at` is where to look first, and then the item that holds the range's end. One that goes on behind `enough` may be cut.
+std::optional<OffsetRange> OffsetSet::range_from(int64_t offset, Place& at, int64_t enough) const {
   for (; !is_end(at); at = after(at)) {
     const Item& item = (*this)[at];
     const int64_t begin = std::max<int64_t>(offset, item.word() * kWordOffsets);
@@ -198,9 +202,9 @@ std::optional<OffsetRange> OffsetSet::range_from(int64_t offset, Place& at) cons
     if (bits == 0) continue;
     const int64_t first = item.is_run() ? begin : item.word() * kWordOffsets + std::countr_zero(bits);
     int64_t end = item.is_run() ? item.end() * kWordOffsets : first + std::countr_one(bits >> (first & 63));
-    for (Place next = after(at); !is_end(next) && (*this)[next].word() * kWordOffsets == end; next = after(at)) {
+    for (Place next = after(at); end <= enough && !is_end(next); next = after(at)) {
       const Item& more = (*this)[next];
-      if (!more.is_run() && (more.value & 1) == 0) break;
+      if (more.word() * kWordOffsets != end || (!more.is_run() && (more.value & 1) == 0)) break;
       end += more.is_run() ? static_cast<int64_t>(more.count()) : std::countr_one(more.value);
       at = next;
     }
@@ -232,9 +236,10 @@ std::vector<OffsetRange> OffsetSet::within(const std::vector<OffsetRange>& range
   std::vector<OffsetRange> found;
   for (const auto& [first, last] : ranges) {
     for (Offset at = first; at <= last;) {
-      const auto range = at_or_after(at);
+      Place place = lower_bound(word_of(at.value));
+      const auto range = range_from(at.value, place, last.value);
       if (!range || range->first > last) break;
-      const OffsetRange part{std::max(range->first, at), std::min(range->second, last)};
+      const OffsetRange part{range->first, std::min(range->second, last)};
       if (!found.empty() && found.back().second.next() == part.first) {
         found.back().second = part.second;
       } else {
