@@ -176,8 +176,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   GroupTable groups_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
   std::vector<base::PartitionKey> to_pump_, to_pump_next_turn_;
-  base::MonoTime hand_outs_turn_;  // the turn in which ...
-  size_t hand_outs_left_ = 0;      // ... so many are left
+  size_t hand_outs_left_ = 0;  // at this turn's end
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   std::function<RetentionPolicy(const StreamRecord&)> retention_;
   CompactionSchedule compaction_;

@@ -8,7 +8,6 @@ namespace polylog::broker {
 namespace {
 
 constexpr size_t kBucketsCountedAtOnce = 1024;
-constexpr size_t kHandOutsPerTurn = 1024;       // each of a batch's entries: about a microsecond
 constexpr size_t kRangesPerMutationMax = 4096;  // 64 KiB: fits the slots of the smallest WAL files
 
 }  // namespace
@@ -138,15 +137,12 @@ void CellEngine::pump_at_turn_end(Queue& queue) {
 }
 
 bool CellEngine::may_hand_out(Queue& queue) {
-  const base::MonoTime now = broker_.loop().now();
-  if (std::exchange(hand_outs_turn_, now) != now) hand_outs_left_ = kHandOutsPerTurn;
   if (hand_outs_left_ > 0) {
     --hand_outs_left_;
     return true;
   }
   if (to_pump_next_turn_.empty()) {
-    broker_.loop().call_at(now, [this] {
-      hand_outs_left_ = kHandOutsPerTurn;
+    broker_.loop().call_at(broker_.loop().now(), [this] {
       for (const base::PartitionKey& key : std::exchange(to_pump_next_turn_, {}))
         if (Queue* found = find_queue(key)) pump_at_turn_end(*found);
     });
