@@ -95,8 +95,7 @@ class Client final : public broker::Session {
   void append_done(const broker::AppendDone& done) {
     or_exit(done.base_offset);
     if (++answered_ < count_) return append_more();
-    checkpoint("ready",
-               [this] { submit(kAttach, broker::AttachRequest{.queue = queue_, .window_bytes = UINT32_MAX}); });
+    checkpoint("ready", [this] { submit(kAttach, broker::AttachRequest{.queue = queue_}); });
   }
   void take(const broker::Deliveries& got) {
     uint32_t bytes = 0;

@@ -9,6 +9,8 @@
 namespace polylog::broker {
 namespace {
 
+constexpr size_t kHandOutsPerTurn = 1024;  // each of a batch's entries: about a microsecond
+
 using storage::Partition;
 
 std::string label_of(base::CellId cell) { return fmt::format("cell=\"{}\"", cell.value); }
@@ -412,6 +414,7 @@ void CellEngine::arm_turn_end() {
 void CellEngine::end_turn() {
   turn_end_armed_ = false;
   append_parked();
+  if (to_pump_next_turn_.empty()) hand_outs_left_ = kHandOutsPerTurn;
   // Deliveries are logged too, and so are the acknowledgements that they bring: the last of the reserve, and of the files
   // that are ready, is for those on their way. They go on when space returns.
   if (!opened_ || !cell_.room_is_short()) {

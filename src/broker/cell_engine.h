@@ -164,6 +164,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void trim(storage::Partition& partition, Offset log_start) override;
   void load(Queue& queue, std::vector<storage::StoredBatch> batches) override;
   void pump_at_turn_end(Queue& queue) override;
+  bool may_hand_out(Queue& queue) override;
   void last_consumer_left(Queue& queue) override;
   Pool& pool(SessionId session, uint32_t pool) override;
   void pool_freed(Pool& pool, uint32_t count) override;
@@ -180,7 +181,8 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   const GroupConfig group_defaults_;  // where the broker's settings do not say
   GroupTable groups_;
   std::unordered_map<base::PartitionKey, std::unique_ptr<Queue>> queues_;
-  std::vector<base::PartitionKey> to_pump_;
+  std::vector<base::PartitionKey> to_pump_, to_pump_next_turn_;
+  size_t hand_outs_left_ = 0;  // at this turn's end
   std::map<SessionId, std::map<uint32_t, Pool>> pools_;
   std::function<RetentionPolicy(const StreamRecord&)> retention_;
   CompactionSchedule compaction_;

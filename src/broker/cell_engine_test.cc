@@ -165,6 +165,26 @@ TEST_CASE("a_very_fragmented_purge_fits_its_mutations") {
   CHECK(kit.ask<QueueStatsDone>(key, QueueStatsRequest{key}).ready == kEntries / 2);
 }
 
+TEST_CASE("a_backlog_of_single_messages_is_handed_out_a_bounded_number_a_turn") {
+  constexpr size_t kMessages = 5'000, kTurnMax = 1024;
+  EngineKit kit;
+  const auto key = make(kit, "q", StreamKind::kQueue);
+  for (size_t i = 0; i < kMessages; ++i) kit.send(key, kit.batch(key, "x"));
+  kit.settle();
+  const Token consumer = kit.send(key, AttachRequest{.queue = key});
+  uint64_t before = 0, most = 0;
+  for (int i = 0; i < 100 && before < kMessages; ++i) {
+    kit.world.step();
+    CellEngine::QueueCounts counts;
+    kit.brokers[0]->cell(base::CellId(0))->count_queues(0, counts);
+    most = std::max(most, counts.open - std::exchange(before, counts.open));
+  }
+  kit.settle();
+  CHECK(before == kMessages);
+  CHECK(most == kTurnMax);
+  CHECK(offsets_of(kit.session->all<Deliveries>(consumer)).size() == kMessages);
+}
+
 // Settles whatever comes, each entry by itself and in an order that makes no ranges of them.
 struct SettlingSession final : Session {
   SettlingSession(EngineKit& the_kit, const base::PartitionKey& the_queue) : kit(the_kit), queue(the_queue) {

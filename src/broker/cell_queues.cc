@@ -136,6 +136,21 @@ void CellEngine::pump_at_turn_end(Queue& queue) {
   arm_turn_end();
 }
 
+bool CellEngine::may_hand_out(Queue& queue) {
+  if (hand_outs_left_ > 0) {
+    --hand_outs_left_;
+    return true;
+  }
+  if (to_pump_next_turn_.empty()) {
+    broker_.loop().call_at(broker_.loop().now(), [this] {
+      for (const base::PartitionKey& key : std::exchange(to_pump_next_turn_, {}))
+        if (Queue* found = find_queue(key)) pump_at_turn_end(*found);
+    });
+  }
+  to_pump_next_turn_.push_back(queue.key());
+  return false;
+}
+
 void CellEngine::last_consumer_left(Queue& queue) {
   const auto record = broker_.catalog().find(queue.key().stream);
   if (record && record->auto_delete) broker_.change_catalog({}, DeleteStream{record->id});

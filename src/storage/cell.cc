@@ -61,7 +61,7 @@ void Cell::count_live(const std::vector<Piece>& pieces, int sign) {
   for (const Piece& piece : pieces) {
     const int64_t bytes = sign * static_cast<int64_t>(piece.bytes);
     if (in_pack(piece.at)) {
-      extents_.add_live(piece.at.file_seq, bytes);
+      extents_.add_live(piece.at.file_seq, bytes, sign);
     } else {
       files_.add_live(piece.at.file_seq, bytes);
     }
@@ -244,7 +244,7 @@ void Cell::log_move(const MoveMutation& move) {
       for (const Piece& piece : freed.pieces) bytes += piece.bytes;
       return freed;
     });
-    extents_.add_live(move.pack | kPackBit, static_cast<int64_t>(bytes));
+    extents_.add_live(move.pack | kPackBit, static_cast<int64_t>(bytes), run.batch_count);
   }
   space_freed_ = true;
   end_turn(Wait::kNobody);

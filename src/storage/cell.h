@@ -282,7 +282,8 @@ class Cell final : private PackerHost, private CompactHost {
   uint64_t checkpoint_mutation_bytes_ = 0;
   uint64_t rounds_ = 0;
   uint64_t checkpoint_bytes_written_ = 0;
-  base::MonoTime next_checkpoint_;  // not before, after one that failed
+  uint64_t newest_checkpoint_bytes_ = 0;  // 0: made before this start
+  base::MonoTime next_checkpoint_;        // not before, after one that failed
   std::unique_ptr<Round> round_;
   Packer packer_;
   Compactor compactor_;

@@ -1,6 +1,8 @@
 // Cell: checkpoint rounds, and giving back what they no longer name.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "storage/cell.h"
 
@@ -24,9 +26,11 @@ void Cell::consider_checkpoint() {
     if (asked && !round_) look_again();
     return;
   }
-  const bool due = checkpoint_failed_ ||
-                   wal_->written_bytes() - checkpoint_wal_bytes_ >= options_.checkpoint_wal_bytes ||
-                   wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= options_.checkpoint_mutation_bytes;
+  // Where the state is large, not before as much was logged as a checkpoint writes.
+  const uint64_t wal_bytes = std::max(options_.checkpoint_wal_bytes, newest_checkpoint_bytes_);
+  const uint64_t mutation_bytes = std::max(options_.checkpoint_mutation_bytes, newest_checkpoint_bytes_);
+  const bool due = checkpoint_failed_ || wal_->written_bytes() - checkpoint_wal_bytes_ >= wal_bytes ||
+                   wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= mutation_bytes;
   // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
   if (asked) next_checkpoint_ = options_.loop.now() + kReleaseInterval;  // looking costs something, too
   const bool releasable = asked && (!files_.dead_before(files_.current()).empty() || !extents_.dead().empty());
@@ -163,6 +167,7 @@ void Cell::end_round(const base::Result<>& result) {
   auto round = std::move(round_);
   checkpoint_bytes_written_ += round->writer->bytes();
   if (result) {
+    newest_checkpoint_bytes_ = round->writer->bytes();
     files_.release(round->dead_files);
     extents_.release(round->dead_extents);
     if (space_freed_) look_again();

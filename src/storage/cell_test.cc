@@ -353,6 +353,20 @@ TEST_CASE("a_failed_checkpoint_is_made_up_for") {
   CHECK(checkpoints() == 1);
 }
 
+TEST_CASE("checkpoints_of_a_state_that_grows_write_no_more_than_twice_what_was_logged") {
+  CellKit kit;
+  kit.checkpoint_mutation_bytes = 16 * base::limits::kKiB;
+  kit.open();
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(kit.append(kA, "x"));
+    if (i % 50 == 0) kit.world.run_for(std::chrono::milliseconds(5));
+  }
+  kit.settle();
+  const uint64_t logged = kit.cell->wal().mutation_bytes_total(), saved = kit.cell->checkpoint_bytes_written();
+  CHECK(saved > 10 * kit.checkpoint_mutation_bytes);
+  CHECK(saved <= 2 * logged);
+}
+
 TEST_CASE("log_files_that_died_before_a_crash_are_given_back_after_the_start") {
   CellKit kit;
   kit.open();

@@ -75,7 +75,11 @@ std::shared_ptr<io::File> Extents::segment(uint64_t id) const {
   return found == segments_.end() ? nullptr : found->second.file;
 }
 
-void Extents::add_live(uint64_t file_seq, int64_t bytes) { packs_.at(file_seq & ~kPackBit).live_bytes += bytes; }
+void Extents::add_live(uint64_t file_seq, int64_t bytes, int64_t batches) {
+  Pack& pack = packs_.at(file_seq & ~kPackBit);
+  pack.live_bytes += bytes;
+  pack.live_batches += batches;
+}
 
 Extents::Dead Extents::dead() const {
   Dead dead;
@@ -132,14 +136,14 @@ void Extents::tidy(std::vector<std::string> removed) {
       });
 }
 
-std::vector<uint64_t> Extents::packs_to_empty(uint64_t small_bytes) const {
+std::vector<uint64_t> Extents::packs_to_empty(uint64_t small_bytes, int64_t small_batches) const {
   std::vector<uint64_t> sparse, small;
   for (const auto& [id, pack] : packs_) {
     const auto live_bytes = static_cast<uint64_t>(pack.live_bytes);
     if (live_bytes == 0) continue;
     if (live_bytes * 2 < pack.bytes) {
       sparse.push_back(id | kPackBit);
-    } else if (pack.bytes < small_bytes) {
+    } else if (pack.bytes < small_bytes && pack.live_batches < small_batches) {
       small.push_back(id | kPackBit);
     }
   }

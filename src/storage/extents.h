@@ -42,7 +42,7 @@ class Extents {
   std::shared_ptr<io::File> pack(uint64_t file_seq) const;  // null if unknown
   std::shared_ptr<io::File> segment(uint64_t id) const;
 
-  void add_live(uint64_t file_seq, int64_t bytes);  // of a pack
+  void add_live(uint64_t file_seq, int64_t bytes, int64_t batches);  // of a pack
   void use_segment(const SegmentRef& segment) { segments_.at(segment.extent).bytes = segment.fences_at; }
   void drop_segment(const SegmentRef& segment) { segments_.at(segment.extent).bytes = 0; }
 
@@ -53,8 +53,9 @@ class Extents {
   };
   Dead dead() const;
   void release(const Dead& dead);
-  // Packs that are worth packing again, by file_seq: of which less than half lives, and small ones once they are many.
-  std::vector<uint64_t> packs_to_empty(uint64_t small_bytes) const;
+  // Packs that are worth packing again, by file_seq: of which less than half lives, and, once they are many, those that are
+  // small in bytes and in batches: what is full by either would only be written again.
+  std::vector<uint64_t> packs_to_empty(uint64_t small_bytes, int64_t small_batches) const;
 
   const OpenFiles& files() const { return *files_; }
   size_t count() const { return packs_.size() + segments_.size(); }
@@ -64,7 +65,7 @@ class Extents {
   struct Pack {
     std::shared_ptr<io::File> file;
     uint64_t bytes = 0;
-    int64_t live_bytes = 0;
+    int64_t live_bytes = 0, live_batches = 0;
     bool held = false;
   };
   struct Segment {

@@ -15,18 +15,26 @@ constexpr auto kCheckpointPause = std::chrono::milliseconds(5);
 constexpr auto kRetryAfter = std::chrono::seconds(10);
 constexpr size_t kScanBatchesPerTurn = 8192;
 constexpr size_t kScanPartitionsPerTurn = 512;
-constexpr uint64_t kNearlyDead = 8;       // at most this part of a file lives: emptied at once
-constexpr uint64_t kSmallPack = 8;        // at most this part of a WAL file: several are put together
-constexpr uint64_t kHalfDead = 2;         // emptied when it is older than what is kept
+constexpr uint64_t kNearlyDead = 8;  // at most this part of a file lives: emptied at once
+constexpr uint64_t kSmallPack = 8;  // at most this part of a WAL file, and of kPackBatchesMax: several are put together
+constexpr uint64_t kHalfDead = 2;   // emptied when it is older than what is kept
 constexpr uint64_t kSegmentShareMin = 4;  // of a WAL file: the least that gets a segment of its own
 constexpr uint64_t kSegmentFilesMax = 4;  // WAL files' worth in one segment
 constexpr uint32_t kSegmentBatchesMax = 16'384;
 constexpr size_t kPackBatchesMax = 8'192;
 constexpr uint64_t kCopyStepBytes = 512 * base::limits::kKiB;  // a kernel may not stop a thread within a call
+constexpr size_t kCopyStepBatches = 1024;
 constexpr uint64_t kBurstPart = 4;            // of bytes_per_second: what comes faster than this is a burst
 constexpr uint64_t kQuietPart = 4;            // of bytes_per_second: the least pace
 constexpr uint64_t kUnpacedFiles = 8;         // so many times keep_files past a burst: the pace is given up
 constexpr size_t kRunsPerMutationMax = 1024;  // 40 KiB: fits the slots of the smallest WAL files
+constexpr size_t kMovesPerTurn = 1024;        // batches
+
+template <typename Test>
+bool any_piece(const Partition& partition, const BatchRef& ref, Test test) {
+  if (ref.piece_count == 1) return test(Piece{ref.at, ref.bytes});  // most are: no list is made for them
+  return std::ranges::any_of(partition.pieces_of(ref), test);
+}
 
 }  // namespace
 
@@ -151,7 +159,7 @@ std::unique_ptr<Packer::Scan> Packer::plan() {
       scan->victims.insert(seq);
     }
   });
-  for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack))
+  for (const uint64_t pack : extents_.packs_to_empty(files_.file_bytes() / kSmallPack, kPackBatchesMax / kSmallPack))
     if (!damaged_files_.contains(pack)) scan->victims.insert(pack);
   const bool waits = old_files && !full && in_burst();
   if (unsettled || waits) poke();
@@ -211,11 +219,11 @@ bool Packer::choose_segment(const Partition& partition, size_t& batches_left) {
   const size_t length = segment_length(partition, batches_left);
   auto copy = std::make_unique<Copy>();
   copy->kind = ExtentKind::kSegment;
+  copy->items.reserve(length);
   for (size_t i = 0; i < length; ++i) {
     const BatchRef& ref = partition.batches()[i];
-    std::vector<Piece> pieces = partition.pieces_of(ref);
-    if (std::ranges::any_of(pieces, [&](const Piece& piece) { return stays_in_log(piece); })) break;
-    copy->items.push_back({.partition = partition.key(), .ref = ref, .pieces = std::move(pieces)});
+    if (any_piece(partition, ref, [&](const Piece& piece) { return stays_in_log(piece); })) break;
+    copy->items.push_back({.partition = partition.key(), .ref = ref});
   }
   if (copy->items.empty()) return false;
   scan_->found_segment = true;
@@ -238,11 +246,10 @@ size_t Packer::choose_for_pack(const Partition& partition, size_t batches_max) {
   for (; at != batches.end() && seen < batches_max; ++at, ++seen) {
     if (!in_pack(at->at) && at->at.file_seq > last) return seen;
     if (at->end_offset() > partition.committed() || scan_->is_full(files_.file_bytes())) return seen;
-    std::vector<Piece> pieces = partition.pieces_of(*at);
-    if (std::ranges::none_of(pieces, [&](const Piece& piece) { return scan_->victims.contains(piece.at.file_seq); }))
-      continue;
+    const auto is_victim = [&](const Piece& piece) { return scan_->victims.contains(piece.at.file_seq); };
+    if (!any_piece(partition, *at, is_victim)) continue;
     scan_->item_bytes += at->bytes;
-    scan_->items.push_back({.partition = partition.key(), .ref = *at, .pieces = std::move(pieces)});
+    scan_->items.push_back({.partition = partition.key(), .ref = *at});
   }
   if (at != batches.end()) scan_->next_offset = at->base_offset;
   return seen;
@@ -280,24 +287,27 @@ void Packer::copied(const base::Result<>& result) {
   copy_step();
 }
 
-// It was not trimmed, dropped or moved meanwhile.
-bool Packer::is_there(const Item& item) const {
+// The partition; null: it was trimmed, dropped or moved meanwhile.
+const Partition* Packer::where_it_was(const Item& item) const {
   const Partition* partition = host_.find(item.partition);
   const BatchRef* ref = partition == nullptr ? nullptr : partition->find(item.ref.base_offset);
-  return ref != nullptr && ref->at == item.ref.at;
+  return ref != nullptr && ref->at == item.ref.at ? partition : nullptr;
 }
 
 void Packer::copy_step() {
   auto load = std::make_shared<BatchLoad>();
-  const BatchLoad::FileOf file_of = [this](uint64_t seq) {
+  auto read_files = std::make_shared<std::vector<uint64_t>>();
+  const BatchLoad::FileOf file_of = [&](uint64_t seq) {
+    read_files->push_back(seq);
     return (seq & kPackBit) != 0 ? extents_.pack(seq) : files_.file(seq);
   };
   std::vector<size_t> step;  // the items
   uint64_t bytes = 0;
-  for (; copy_->next < copy_->items.size() && bytes < kCopyStepBytes; ++copy_->next) {
+  for (; copy_->next < copy_->items.size() && bytes < kCopyStepBytes && step.size() < kCopyStepBatches; ++copy_->next) {
     const Item& item = copy_->items[copy_->next];
-    if (!is_there(item)) continue;
-    load->add({.ref = item.ref, .bytes = {}, .span = {}}, item.pieces, file_of);
+    const Partition* partition = where_it_was(item);
+    if (partition == nullptr) continue;
+    load->add({.ref = item.ref, .bytes = {}, .span = {}}, partition->pieces_of(item.ref), file_of);
     step.push_back(copy_->next);
     bytes += item.ref.bytes;
   }
@@ -309,9 +319,9 @@ void Packer::copy_step() {
         for (size_t i = 0; *result && i < step.size(); ++i)
           *result = copy->write(copy->items[step[i]], load->batches()[i].bytes.view());
       },
-      [this, load, result, bytes, step] {
+      [this, load, result, bytes, read_files] {
         load->unpin();
-        if (copy_->unreadable) note_damage(step);
+        if (copy_->unreadable) damaged_files_.insert(read_files->begin(), read_files->end());
         const auto pause = std::chrono::nanoseconds(bytes * 1'000'000'000 / std::max<uint64_t>(pace(), 1));
         if (!copy_->paced || !*result) return copied(*result);
         options_.loop.call_at(options_.loop.now() + pause, [this] { copied({}); });
@@ -382,9 +392,10 @@ void Packer::finish_pack(std::unique_ptr<io::File> file) {
 MoveMutation Packer::next_move(Moved& moved) const {
   MoveMutation move{.pack = moved.pack, .runs = {}};
   const Item* previous = nullptr;
-  for (; moved.next < moved.items.size(); ++moved.next) {
+  for (size_t seen = 0; moved.next < moved.items.size() && (seen < kMovesPerTurn || move.runs.empty());
+       ++moved.next, ++seen) {
     const Item& item = moved.items[moved.next];
-    if (item.position == 0 || !is_there(item)) continue;
+    if (item.position == 0 || where_it_was(item) == nullptr) continue;
     const bool continues = previous != nullptr && previous->partition == item.partition &&
                            previous->ref.end_offset() == item.ref.base_offset &&
                            previous->position + previous->ref.bytes == item.position;
@@ -440,11 +451,6 @@ void Packer::give_up(const base::Error& error) {
   end_copy();
   scan_.reset();
   poke();
-}
-
-void Packer::note_damage(const std::vector<size_t>& items) {
-  for (const size_t item : items)
-    for (const Piece& piece : copy_->items[item].pieces) damaged_files_.insert(piece.at.file_seq);
 }
 
 // What was not published is removed, which may take its time: on the worker.

@@ -74,7 +74,6 @@ class Packer {
   struct Item {
     base::PartitionKey partition;
     BatchRef ref;
-    std::vector<Piece> pieces;
     uint64_t position = 0;  // in the pack; 0: not there
   };
   struct Scan;
@@ -93,7 +92,7 @@ class Packer {
   size_t choose_for_pack(const Partition& partition, size_t batches_max);
   void end_scan();
   void start_copy(std::unique_ptr<Copy> copy);
-  bool is_there(const Item& item) const;
+  const Partition* where_it_was(const Item& item) const;
   void copy_step();
   void copied(const base::Result<>& result);
   void publish();
@@ -104,7 +103,6 @@ class Packer {
   void give_up(const base::Error& error);
   void end_loan();
   void end_copy();
-  void note_damage(const std::vector<size_t>& items);
 
   Options options_;
   WalFiles& files_;

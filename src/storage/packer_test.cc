@@ -145,6 +145,21 @@ TEST_CASE("a_sparse_pack_is_packed_again") {
   kit.check_restart(true);
 }
 
+TEST_CASE("packs_are_put_together_where_many_fit_into_one_by_bytes_and_by_batches") {
+  for (const auto& [bytes, batches, fits] : {std::tuple{1999, 99, true}, {2000, 99, false}, {1999, 100, false}}) {
+    CellKit kit;
+    kit.open();
+    Extents extents({.loop = kit.world.loop(0), .disk = kit.disk, .directory = "/cell"});
+    for (uint64_t id = 1; id <= 8; ++id) {
+      auto file = kit.disk.open("/cell/any", io::OpenMode::kCreate);
+      REQUIRE(file);
+      extents.add_pack(id, std::move(*file), static_cast<uint64_t>(bytes));
+      extents.add_live(id | kPackBit, bytes, batches);
+      CHECK(extents.packs_to_empty(2000, 100).size() == (fits && id == 8 ? 8 : 0));
+    }
+  }
+}
+
 TEST_CASE("segments_go_when_their_partition_is_trimmed_or_dropped") {
   PackKit kit;
   kit.open();
@@ -349,6 +364,23 @@ TEST_CASE("moves_of_many_partitions_take_several_turns_and_survive_a_crash_betwe
     for (uint32_t i = 0; i < kPartitions; i += 97)
       CHECK(kit.contents(test_key(9, i)) == std::vector<std::string>{test_batch(i, 30)});
   }
+}
+
+TEST_CASE("thousands_of_small_batches_of_one_queue_and_one_in_pieces_move_to_a_pack_in_several_turns") {
+  constexpr size_t kBatches = 2500;
+  PackKit kit;
+  kit.open();
+  for (size_t i = 0; i < kBatches; ++i) {
+    kit.put(kQueue, 30);
+    if (i == kBatches / 2) kit.put(kQueue, kit.cell->wal().part_bytes_max() + 10);
+  }
+  kit.fill(kLog, 8 * kFile);
+  kit.trim(kLog, kit.wanted[kLog].size());
+  kit.pack();
+  const auto in_packs = [](const BatchRef& ref) { return in_pack(ref.at); };
+  CHECK(std::ranges::all_of(kit.cell->find(kQueue)->batches(), in_packs));
+  kit.check_contents();
+  kit.check_restart(true);
 }
 
 TEST_CASE("a_read_that_waits_for_the_disk_follows_what_moved_meanwhile") {

@@ -168,9 +168,11 @@ const BatchRef* Partition::find(Offset offset) const {
   return i == batches_.size() ? nullptr : &batches_[i];
 }
 
-void Partition::read(Offset from, Offset end, size_t bytes_max, std::vector<StoredBatch>& out) const {
+void Partition::read(Offset from, Offset end, size_t bytes_max, std::vector<StoredBatch>& out,
+                     size_t batches_max) const {
   size_t bytes = 0;
-  for (size_t i = index_of(from); i < batches_.size() && batches_[i].end_offset() <= end; ++i) {
+  for (size_t i = index_of(from); batches_max > 0 && i < batches_.size() && batches_[i].end_offset() <= end;
+       ++i, --batches_max) {
     if (bytes > 0 && bytes + batches_[i].bytes > bytes_max) break;
     bytes += batches_[i].bytes;
     out.push_back({batches_[i], i >= tail_first() ? tail_[i - tail_first()] : base::Slice{}, {}});

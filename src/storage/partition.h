@@ -74,7 +74,8 @@ class Partition {
   // The batch that holds `offset`; null when it is below the first or at/after the end.
   const BatchRef* find(Offset offset) const;
   // Batches from the one that holds `from`, up to `end` (exclusive) and about `bytes_max`, at least one.
-  void read(Offset from, Offset end, size_t bytes_max, std::vector<StoredBatch>& out) const;
+  void read(Offset from, Offset end, size_t bytes_max, std::vector<StoredBatch>& out,
+            size_t batches_max = SIZE_MAX) const;
   StoredBatch batch_at(Offset offset) const;  // CHECKs that find() would find it
   std::vector<Piece> pieces_of(const BatchRef& ref) const;
 

@@ -22,6 +22,11 @@ TEST_CASE("batches_are_found_by_offset_and_time_trimmed_whole_and_saved_bytes_lo
   CHECK((p.find(Offset(30)) == nullptr && p.find(Offset(-1)) == nullptr));
   CHECK(p.find_by_time({41})->base_offset == Offset(15));
   CHECK(p.newest_by_time()->base_offset == Offset(27));
+  for (const size_t batches_max : {0u, 1u, 6u, 7u}) {
+    std::vector<StoredBatch> read;
+    p.read(Offset(14), Offset(30), SIZE_MAX, read, batches_max);
+    CHECK(read.size() == std::min<size_t>(batches_max, 6));
+  }
   CHECK(p.pieces_of(*p.find(Offset(12))).size() == 2);
   CHECK(p.epochs().size() == 3);
   CHECK(p.apply_trim(Offset(14), Lsn(11)).pieces.size() == 4);  // batch 4 holds 14 and stays

@@ -1,6 +1,11 @@
-// OffsetSet: a set of offsets as disjoint, ascending ranges. For what is rare or runs together (settled entries above a
-// floor, entries delivered before). Cost grows with the number of ranges, not of offsets: 16 B each where they come in order,
-// in blocks of some hundreds, so that going through millions of them does not go all over memory.
+// OffsetSet: a set of offsets that mostly run together (settled entries above a floor, entries delivered before), and small
+// also where they do not: 16 B for each 64 offsets of which some are in it, or for a run of 64s that are all in it.
+//
+//   word     0        1        2        3        4  ...       word w: offsets 64 w .. 64 w + 63
+//            ..##.... ######## ######## ######## #.......
+//   items   {0: bits} {1: run of 3 words}       {4: bits}
+//
+// Items lie in order, in blocks of some hundreds, so that a change among millions moves few of them.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +27,8 @@ class OffsetSet {
  public:
   void add(Offset first, Offset last);
   void remove(Offset first, Offset last);
+  void add(const OffsetSet& other);
+  void remove(const OffsetSet& other);
   bool contains(Offset offset) const;
   bool empty() const { return blocks_.empty(); }
   void clear() {
@@ -29,7 +36,7 @@ class OffsetSet {
     count_ = 0;
   }
   uint64_t count() const { return count_; }
-  // The range that holds `offset`, or the first one behind it; nullopt if there is none.
+  // The range that holds `offset`, from there on, or the first one behind it; nullopt if there is none.
   std::optional<OffsetRange> at_or_after(Offset offset) const;
   void drop_below(Offset floor) {
     if (floor.value > 0) remove(Offset(0), floor - base::OffsetCount(1));
@@ -40,27 +47,45 @@ class OffsetSet {
 
   // The first ranges of what lies in [from, end), `count_max` of them at most.
   std::vector<OffsetRange> ranges_in(Offset from, Offset end, size_t count_max) const;
-  Offset end() const { return Offset(empty() ? 0 : blocks_.back().back().last + 1); }  // behind the last of all
+  Offset end() const;  // behind the last of all
 
   bool load(base::Reader& in);  // adds what save() wrote
 
  private:
-  struct Range {
-    int64_t first, last;
+  // A run of whole words, or some of one word's offsets: not none, not all. Runs that touch are one.
+  struct Item {
+    int64_t key;     // word * 2, and 1 for a run
+    uint64_t value;  // of a run: how many words; else a bit for each offset
+    static Item run(int64_t word, int64_t end) { return {word * 2 + 1, static_cast<uint64_t>(end - word)}; }
+    static Item some(int64_t word, uint64_t bits) { return {word * 2, bits}; }
+    bool is_run() const { return (key & 1) != 0; }
+    int64_t word() const { return key >> 1; }
+    int64_t end() const { return word() + (is_run() ? static_cast<int64_t>(value) : 1); }  // in words
+    uint64_t count() const;                                                                // of offsets
   };
-  using Block = std::vector<Range>;  // never empty
+  using Block = std::vector<Item>;  // never empty
   struct Place {
     size_t block, index;
   };
-  Range& operator[](Place at) { return blocks_[at.block][at.index]; }
-  const Range& operator[](Place at) const { return blocks_[at.block][at.index]; }
+  Item& operator[](Place at) { return blocks_[at.block][at.index]; }
+  const Item& operator[](Place at) const { return blocks_[at.block][at.index]; }
   bool is_end(Place at) const { return at.block == blocks_.size(); }
   Place after(Place at) const {
     return at.index + 1 < blocks_[at.block].size() ? Place{at.block, at.index + 1} : Place{at.block + 1, 0};
   }
-  Place lower_bound(int64_t offset) const;  // the first range that does not end before it
-  void insert(Place before, Range range);
-  Place erase(Place at);  // returns what follows; places before it stay what they are
+  Place before(Place at) const {
+    return at.index > 0 ? Place{at.block, at.index - 1} : Place{at.block - 1, blocks_[at.block - 1].size() - 1};
+  }
+  Place lower_bound(int64_t word) const;  // the first item that does not end before it
+  Place insert(Place before, Item item);  // returns where it is
+  Place erase(Place at);                  // returns what follows; places before it stay what they are
+
+  void add_bits(int64_t word, uint64_t bits);
+  void add_words(int64_t word, int64_t end);
+  void remove_bits(int64_t word, uint64_t bits);
+  Place remove_words(int64_t word, int64_t end);  // returns what follows
+  void join_runs(Place at);
+  std::optional<OffsetRange> range_from(int64_t offset, Place& at, int64_t enough = INT64_MAX) const;
 
   std::vector<Block> blocks_;  // not a deque, which costs half a KiB when empty
   uint64_t count_ = 0;

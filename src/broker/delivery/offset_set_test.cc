@@ -108,6 +108,46 @@ TEST_CASE("thousands_of_ranges_that_come_and_go_in_any_order_agree_with_a_bitmap
   }
 }
 
+TEST_CASE("whole_sets_are_added_and_removed_like_their_ranges") {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    io::Random random(seed);
+    OffsetSet other, together, apart;
+    for (int i = 0; i < 30; ++i) {
+      const int64_t first = random.between(0, 3'000), length = random.chance(0.3) ? random.between(0, 400) : 0;
+      OffsetSet& set = random.chance(0.5) ? other : together;
+      set.add(Offset(first), Offset(first + length));
+    }
+    apart.add(together);
+    for (const bool adds : {true, false}) {
+      for (const auto& [first, last] : other.ranges()) adds ? apart.add(first, last) : apart.remove(first, last);
+      adds ? together.add(other) : together.remove(other);
+      CHECK(together.ranges() == apart.ranges());
+      CHECK(together.count() == apart.count());
+    }
+  }
+}
+
+TEST_CASE("a_set_ends_and_begins_at_the_edges_of_words_as_within_them") {
+  for (const int64_t first : {0, 1, 62, 63, 64, 65, 127, 128}) {
+    for (const int64_t last : {128, 129, 190, 191, 192, 193, 255, 256, 300}) {
+      OffsetSet set;
+      set.add(Offset(first), Offset(last));
+      CHECK(set.ranges() == std::vector<OffsetRange>{{Offset(first), Offset(last)}});
+      CHECK(set.count() == static_cast<uint64_t>(last - first + 1));
+      CHECK(set.end() == Offset(last + 1));
+      CHECK(!set.contains(Offset(last + 1)));
+      set.remove(Offset(128), Offset(128));
+      CHECK(!set.contains(Offset(128)));
+      CHECK(set.at_or_after(Offset(128)).has_value() == (last > 128));
+      set.add(Offset(128), Offset(128));
+      CHECK(set.ranges() == std::vector<OffsetRange>{{Offset(first), Offset(last)}});
+      set.remove(Offset(0), Offset(last));
+      CHECK(set.empty());
+      CHECK(set.count() == 0);
+    }
+  }
+}
+
 TEST_CASE("parts_that_touch_are_one") {
   OffsetSet set;
   set.add(Offset(0), Offset(9));
@@ -116,14 +156,17 @@ TEST_CASE("parts_that_touch_are_one") {
   CHECK(set.within(asked) == Ranges{{Offset(2), Offset(5)}, {Offset(7), Offset(9)}});
 }
 
-TEST_CASE("a_range_that_ends_before_it_begins_does_not_load") {
-  base::Writer out;
-  out.u32le(1);
-  out.i64le(5);
-  out.i64le(4);
-  base::Reader in(out.view());
-  OffsetSet set;
-  CHECK(!set.load(in));
+TEST_CASE("a_range_that_ends_before_it_begins_or_that_no_partition_has_does_not_load") {
+  using Limits = std::pair<int64_t, int64_t>;
+  for (const auto& [first, last] : {Limits{5, 4}, Limits{-1, 4}, Limits{5, INT64_MAX}, Limits{5, INT64_MAX - 1}}) {
+    base::Writer out;
+    out.u32le(1);
+    out.i64le(first);
+    out.i64le(last);
+    base::Reader in(out.view());
+    OffsetSet set;
+    CHECK(set.load(in) == (last == INT64_MAX - 1));
+  }
 }
 
 }  // namespace

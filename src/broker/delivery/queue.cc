@@ -8,8 +8,9 @@ namespace polylog::broker {
 namespace {
 
 constexpr size_t kLoadBytes = 1 << 20;
-constexpr uint64_t kFairShares = 8;  // each of several consumers gets its part of a backlog in at least so many goes
-constexpr uint32_t kRunMax = 4096;   // entries handed to one consumer in one go
+constexpr size_t kLoadBatches = 4096;  // a turn's work when they come
+constexpr uint64_t kFairShares = 8;    // each of several consumers gets its part of a backlog in at least so many goes
+constexpr uint32_t kRunMax = 4096;     // entries handed to one consumer in one go
 
 uint64_t count_of(const std::vector<OffsetRange>& ranges) {
   uint64_t count = 0;
@@ -61,7 +62,7 @@ void Queue::session_closed(SessionId session) {
     if (consumers_[i].id.session == session) remove_consumer(i);
   std::erase_if(departed_, [&](const Consumer& consumer) { return consumer.id.session == session; });
   if (const auto held = held_.find(session); held != held_.end()) {
-    subscription_.give_back(held->second.ranges());
+    subscription_.give_back(held->second);
     held_.erase(held);
     host_.pump_at_turn_end(*this);
   }
@@ -218,7 +219,7 @@ bool Queue::bytes_at_hand(Offset offset, storage::StoredBatch& batch) {
 void Queue::start_load(Offset from) {
   loading_ = true;
   std::vector<storage::StoredBatch> batches;
-  partition_->read(from, partition_->appended(), kLoadBytes, batches);
+  partition_->read(from, partition_->appended(), kLoadBytes, batches, kLoadBatches);
   std::erase_if(batches, [](const storage::StoredBatch& batch) { return !batch.bytes.empty(); });
   host_.load(*this, std::move(batches));
 }
@@ -297,7 +298,7 @@ void Queue::pump() {
   while (!loading_ && subscription_.first_ready(partition_->appended()).value >= 0) {
     uint32_t quota = 0;
     Consumer* consumer = next_consumer(quota);
-    if (consumer == nullptr) return;
+    if (consumer == nullptr || !host_.may_hand_out(*this)) return;
     next_ = static_cast<size_t>(consumer - consumers_.data()) + 1;
     if (!hand_out(*consumer, quota)) return;
   }

@@ -37,6 +37,8 @@ class QueueHost {
   virtual void trim(storage::Partition& partition, Offset log_start) = 0;
   virtual void load(Queue& queue, std::vector<storage::StoredBatch> batches) = 0;  // answers Queue::loaded()
   virtual void pump_at_turn_end(Queue& queue) = 0;
+  // Asked before each. False: this turn has done enough of it; the queue is pumped again in the next.
+  virtual bool may_hand_out(Queue& queue) = 0;
   virtual void last_consumer_left(Queue& queue) = 0;
   virtual Pool& pool(SessionId session, uint32_t pool) = 0;
   virtual void pool_freed(Pool& pool, uint32_t count) = 0;  // counts down, and pumps the queues it starved

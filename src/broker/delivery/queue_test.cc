@@ -27,6 +27,7 @@ class Host final : public QueueHost {
   void trim(Partition& p, Offset log_start) override { p.apply_trim(log_start, {}); }
   void load(Queue&, std::vector<storage::StoredBatch> batches) override { loads.push_back(std::move(batches)); }
   void pump_at_turn_end(Queue&) override { wants_pump = true; }
+  bool may_hand_out(Queue&) override { return hand_outs_left > 0 && hand_outs_left-- > 0; }
   void last_consumer_left(Queue&) override { ++left; }
   void pool_freed(Pool& pool, uint32_t count) override { pool.open -= std::min(pool.open, count); }
   Pool& pool(SessionId session, uint32_t number) override { return pools[{session, number}]; }
@@ -83,6 +84,7 @@ class Host final : public QueueHost {
   uint64_t lsn = 0;
   bool wants_pump = false;
   int left = 0;
+  int hand_outs_left = 1'000'000;
 };
 
 using Offsets = std::vector<int64_t>;
@@ -112,6 +114,39 @@ TEST_CASE("the_window_bounds_bytes_on_their_way_to_within_an_entry") {
   tiny.publish(2, 100);
   tiny.queue.attach(to(1, 1), {.window_bytes = 1});  // an entry larger than the window still goes, alone
   CHECK(tiny.take()[1] == Offsets{0});
+}
+
+TEST_CASE("no_more_is_handed_out_than_the_host_allows_and_the_rest_comes_later") {
+  Host host;
+  for (int i = 0; i < 5; ++i) host.publish(1);
+  host.queue.attach(to(1, 1), {});
+  host.hand_outs_left = 3;
+  CHECK(host.take()[1] == Offsets{0, 1, 2});
+  CHECK(host.stats().ready == 2);
+  host.hand_outs_left = 3;
+  host.queue.pump();
+  CHECK(host.take()[1] == Offsets{3, 4});
+}
+
+TEST_CASE("what_a_session_held_comes_back_when_it_goes_whatever_others_hold_and_was_given_back_before") {
+  for (const bool others : {false, true}) {
+    for (const bool given_back : {false, true}) {
+      Host host;
+      host.publish(200);
+      if (others) host.queue.attach(to(2, 2), {.credit = 3});
+      host.run();
+      host.queue.attach(to(1, 1), {.credit = 150});
+      host.run();
+      host.queue.detach(to(1, 1));
+      if (given_back) host.settle(to(1, 1), 70, 80, SettleRequest::Outcome::kReturn);
+      host.queue.session_closed(to(1, 1).session);
+      CHECK(host.stats().ready == (others ? 197u : 200u));
+      CHECK(host.stats().open == (others ? 3u : 0u));
+      host.take();
+      host.queue.attach(to(3, 3), {});
+      CHECK(host.take()[3].size() == (others ? 197 : 200));
+    }
+  }
 }
 
 TEST_CASE("a_pool_is_shared_by_consumers_of_a_session_survives_their_detach_and_may_shrink") {

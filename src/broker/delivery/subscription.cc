@@ -65,6 +65,12 @@ void Subscription::give_back(const std::vector<OffsetRange>& ranges) {
   }
 }
 
+void Subscription::give_back(const OffsetSet& open) {
+  if (open.count() == open_.count() && returned_.empty()) return std::swap(open_, returned_);  // however many
+  open_.remove(open);
+  returned_.add(open);
+}
+
 std::vector<OffsetRange> Subscription::ready_ranges(Offset end) const {
   std::vector<OffsetRange> ranges = returned_.ranges();
   if (fresh_ < end) ranges.emplace_back(fresh_, before(end));
@@ -96,12 +102,10 @@ void Subscription::restart() {
   open_.clear();
   returned_.clear();
   // Fresh begins behind everything that was ever handed out or settled; what lies below it unsettled is ready.
-  fresh_ = floor_;
-  for (const auto& [first, last] : settled_.ranges()) fresh_ = std::max(fresh_, last.next());
-  for (const auto& [first, last] : delivered_.ranges()) fresh_ = std::max(fresh_, last.next());
+  fresh_ = std::max({floor_, settled_.end(), delivered_.end()});
   if (fresh_ == floor_) return;
   returned_.add(floor_, before(fresh_));
-  for (const auto& [first, last] : settled_.ranges()) returned_.remove(first, last);
+  returned_.remove(settled_);
 }
 
 Subscription::SavedPart Subscription::save(base::Writer& out, size_t ranges_max) const {

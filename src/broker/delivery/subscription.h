@@ -6,7 +6,7 @@
 // Everything below `floor` is settled, everything from `fresh` on was never acquired. In between: `settled_` (durable),
 // `delivered_` (durable: was handed out before, so a next hand-out is flagged redelivered) and `open_` and `returned_`
 // (in memory: after a restart what was open is ready again). An entry that comes back is ready at its original place.
-// All sets are ranges: consumers take and settle runs, so state stays small however long the queue is.
+// State stays small however long the queue is, and whatever of it is settled: delivery/offset_set.h.
 //
 // Durable changes are apply_delivered() and apply_settled(), live and in replay alike. Owned by its cell's core.
 // Not for: who gets what (delivery/dispatcher.h), bytes (storage/partition.h).
@@ -36,6 +36,7 @@ class Subscription {
   // Of the given ranges, those that are open now: the rest was settled before or never handed out.
   std::vector<OffsetRange> open_within(const std::vector<OffsetRange>& ranges) const;
   void give_back(const std::vector<OffsetRange>& ranges);  // open again becomes ready
+  void give_back(const OffsetSet& open);
   std::vector<OffsetRange> ready_ranges(Offset end) const;
 
   void apply_delivered(const std::vector<OffsetRange>& ranges, base::Lsn lsn);

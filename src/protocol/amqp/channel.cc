@@ -146,7 +146,7 @@ void Channel::on_action(broker::Token token, broker::ActionBody& body) {
   try_held();
   if (!busy_ && !publisher_.expects_content()) note_answered();
   if (!busy_ && !waiting_.empty()) run_waiting();
-  if (!busy_ && winding_down_ && !torn_down_ && state_ == State::kOpen) tear_down();
+  if (!busy_ && winding_down_ && !torn_down_ && state_ == State::kOpen) tear_down(Ending::kChannel);
 }
 
 void Channel::finish_wait(broker::ActionBody& body) {
@@ -197,7 +197,7 @@ void Channel::raise(const Fault& fault) {
   if (state_ != State::kOpen) return;
   flush();
   publisher_.report();
-  tear_down();
+  tear_down(Ending::kChannel);
   state_ = State::kClosing;
   const std::string text = reply_text(fault.code, fault.reason);
   session_.metrics().note(method_, static_cast<int>(fault.code));
@@ -216,7 +216,7 @@ void Channel::raise(const Fault& fault) {
 void Channel::close_by_client() {
   if (state_ == State::kClosing)
     return session_.send(number_, ChannelCloseOk{});  // both at once: theirs is still to come
-  tear_down();
+  tear_down(Ending::kChannel);
   answer_with(
       [this] {
         session_.send(number_, ChannelCloseOk{});
@@ -230,7 +230,7 @@ void Channel::close_done() {
 }
 
 // What waited for the engine is forgotten; what the engine may still hand over finds the orphan.
-void Channel::tear_down() {
+void Channel::tear_down(Ending ending) {
   if (torn_down_) return;
   torn_down_ = true;
   if (acquiring_.token != broker::Token{}) session_.adopt(acquiring_);
@@ -239,18 +239,18 @@ void Channel::tear_down() {
   busy_ = false;
   session_.note_waiting_bytes(-static_cast<int64_t>(waiting_.size()));
   waiting_ = {};
-  consumers_.tear_down();
+  consumers_.tear_down(ending);
 }
 
 void Channel::wind_down() {
   winding_down_ = true;
   flush();
-  if (!busy_ && waiting_.empty()) tear_down();
+  if (!busy_ && waiting_.empty()) tear_down(Ending::kChannel);
 }
 
-void Channel::abandon() {
+void Channel::abandon(Ending ending) {
   flush();
-  tear_down();
+  tear_down(ending);
   publisher_.abandon();
   state_ = State::kClosed;
 }

@@ -52,8 +52,8 @@ class Channel {
     if (state_ == State::kOpen) publisher_.report();
   }
   void on_output_room();
-  void wind_down();  // the connection closes: finish what came, then give everything back
-  void abandon();    // the connection is gone: give everything back now
+  void wind_down();             // the connection closes: finish what came, then give everything back
+  void abandon(Ending ending);  // nothing can be finished: give everything back now
   bool is_drained() const { return torn_down_ && !busy_ && consumers_.settles_open() == 0 && publisher_.is_idle(); }
   bool is_closed() const { return state_ == State::kClosed; }
   bool owns(broker::Token token) const { return sequence_of(token) >= opened_at_sequence_; }
@@ -90,7 +90,7 @@ class Channel {
   void keep_waiting(const FrameView& frame);
   void run_waiting();
   void try_held();
-  void tear_down();
+  void tear_down(Ending ending);
   void finish_wait(broker::ActionBody& body);
   void note_answered();
   void write_reply(base::View frame);

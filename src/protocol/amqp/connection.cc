@@ -87,7 +87,7 @@ void Session::on_closed(std::string_view why) {
     base::log_debug("amqp", "connection closed",
                     {{"connection", to_text(id_)}, {"peer", connection_->peer()}, {"name", name_}, {"why", why}});
   phase_ = Phase::kDone;
-  each_channel([](Channel& channel) { channel.abandon(); });
+  each_channel([](Channel& channel) { channel.abandon(Ending::kSession); });
   for (const io::TimerId timer : {deadline_timer_, heartbeat_timer_, retry_timer_, room_timer_}) {
     broker_.loop().cancel(timer);
   }
@@ -114,7 +114,7 @@ void Session::fail(const Fault& fault, MethodId method) {
                   {"user", user_},
                   {"method", name_of(method)},
                   {"why", text}});
-  each_channel([](Channel& channel) { channel.abandon(); });
+  each_channel([](Channel& channel) { channel.abandon(Ending::kChannel); });
   phase_ = Phase::kClosing;
   send(0, ConnectionClose{.reply_code = static_cast<uint16_t>(fault.code),
                           .reply_text = text,

@@ -312,7 +312,7 @@ void Consumers::detach(Consumer& consumer) {
 }
 
 // Detaching comes first, so that what is returned is not handed to the consumer that goes.
-void Consumers::tear_down() {
+void Consumers::tear_down(Ending ending) {
   flush();
   rollback();
   for (const auto& consumer : consumers_) detach(*consumer);
@@ -321,7 +321,7 @@ void Consumers::tear_down() {
   }
   for (const auto& consumer : consumers_) holders_[consumer->holder].in_use = false;
   consumers_.clear();
-  return_all();
+  if (ending == Ending::kChannel) return_all();
 }
 
 }  // namespace polylog::amqp

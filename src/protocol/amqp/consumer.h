@@ -32,6 +32,9 @@ struct Consumer {
   std::unique_ptr<StreamConsumer> stream;
 };
 
+// What ends: of a session's, the engine itself takes back all that is open, however much.
+enum class Ending : uint8_t { kChannel, kSession };
+
 class Consumers {
  public:
   using SettleOutcome = broker::SettleRequest::Outcome;
@@ -68,7 +71,7 @@ class Consumers {
   Outcome on_settle_done(broker::Token token, const broker::SettleDone& done);
   uint32_t settles_open() const { return settles_open_; }
 
-  void tear_down();  // detaches all and returns what is open
+  void tear_down(Ending ending);  // detaches all and returns what is open
 
  private:
   struct Holder {  // whose credit an open delivery takes

@@ -1,12 +1,16 @@
 // TagRing: the open deliveries of one channel by delivery tag. Tags are dense and rise from 1, so an entry is found by
-// index; memory follows the span from the oldest open tag to the newest and is given back when nothing is open.
+// index; memory follows the span from the oldest open tag to the newest. It grows block by block: with millions open, one
+// copy of all would take a turn much too long.
 //
 //   base_                          next()
 //    | open | settled | open | taken |        settled entries in front move base_ on
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <vector>
+#include <deque>
+#include <memory>
+#include <utility>
 
 #include "base/ids.h"
 
@@ -27,7 +31,7 @@ class TagRing {
 
   // The next tag, for an open delivery.
   uint64_t push(base::Offset offset, uint32_t holder) {
-    slot_for_next() = {offset, holder, State::kOpen};
+    append({offset, holder, State::kOpen});
     ++open_;
     return next_++;
   }
@@ -36,7 +40,7 @@ class TagRing {
     if (base_ == next_) {
       ++base_;
     } else {
-      slot_for_next() = {};
+      append({});
     }
     return next_++;
   }
@@ -49,32 +53,29 @@ class TagRing {
 
   // kOpen -> kTaken or kSettled; kTaken -> kOpen or kSettled. The tag must be in [base(), next()).
   void set(uint64_t tag, State state) {
-    Entry& entry = entries_[tag & (entries_.size() - 1)];
+    Entry& entry = (*entries_)[tag - base_];
     open_ += (state == State::kOpen ? 1 : 0) - (entry.state == State::kOpen ? 1 : 0);
     entry.state = state;
   }
   // Call after a round of set(): forgets what is settled in front.
   void trim() {
-    while (base_ < next_ && at(base_).state == State::kSettled) ++base_;
-    if (base_ == next_ && entries_.size() > kIdleEntriesMax) entries_ = {};
+    for (; base_ < next_ && entries_->front().state == State::kSettled; ++base_) entries_->pop_front();
+    if (base_ == next_ && std::exchange(longest_, 0) > kIdleEntriesMax) entries_.reset();
   }
 
  private:
-  static constexpr size_t kEntriesMin = 16;
-  static constexpr size_t kIdleEntriesMax = 64;
+  static constexpr size_t kIdleEntriesMax = 1024;  // what a deque keeps grows with what it held
 
-  const Entry& at(uint64_t tag) const { return entries_[tag & (entries_.size() - 1)]; }
-  Entry& slot_for_next() {
-    if (next_ - base_ == entries_.size()) grow();
-    return entries_[next_ & (entries_.size() - 1)];
-  }
-  void grow() {
-    std::vector<Entry> bigger(entries_.empty() ? kEntriesMin : entries_.size() * 2);
-    for (uint64_t tag = base_; tag < next_; ++tag) bigger[tag & (bigger.size() - 1)] = at(tag);
-    entries_ = std::move(bigger);
+  const Entry& at(uint64_t tag) const { return (*entries_)[tag - base_]; }
+  void append(const Entry& entry) {
+    if (!entries_) entries_ = std::make_unique<std::deque<Entry>>();
+    entries_->push_back(entry);
+    longest_ = std::max(longest_, entries_->size());
   }
 
-  std::vector<Entry> entries_;  // size: a power of two, or 0
+  std::unique_ptr<std::deque<Entry>>
+      entries_;         // of [base_, next_); made when first needed: a channel may never consume
+  size_t longest_ = 0;  // of it, since it was last empty
   uint64_t base_ = 1;
   uint64_t next_ = 1;
   uint64_t open_ = 0;

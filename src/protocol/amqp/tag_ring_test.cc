@@ -70,5 +70,23 @@ TEST_CASE("tag ring: a long run of deliver and settle stays small and keeps coun
   CHECK(ring.open_count() == 0);
 }
 
+TEST_CASE("tag ring: many may be open, are settled in any order, and leave a ring that goes on counting") {
+  constexpr uint64_t kTags = 50'000;
+  TagRing ring;
+  for (int round = 0; round < 2; ++round) {
+    const uint64_t first = ring.next();
+    for (uint64_t i = 0; i < kTags; ++i) ring.push(base::Offset(static_cast<int64_t>(i)), 7);
+    for (uint64_t i = 1; i < kTags; i += 2) ring.set(first + i, State::kSettled);
+    ring.trim();
+    CHECK(ring.base() == first);
+    CHECK(ring.open_count() == kTags / 2);
+    CHECK(ring[first + kTags - 2].offset.value == static_cast<int64_t>(kTags) - 2);
+    for (uint64_t i = 0; i < kTags; i += 2) ring.set(first + i, State::kSettled);
+    ring.trim();
+    CHECK(ring.base() == first + kTags);
+    CHECK(ring.open_count() == 0);
+  }
+}
+
 }  // namespace
 }  // namespace polylog::amqp
