@@ -307,7 +307,7 @@ void Packer::copy_step() {
     const Item& item = copy_->items[copy_->next];
     const Partition* partition = where_it_was(item);
     if (partition == nullptr) continue;
-    load->add({.ref = item.ref, .bytes = {}, .span = {}}, partition->pieces_of(item.ref), file_of);
+    load->add(partition->batch_at(item.ref.base_offset), partition->pieces_of(item.ref), file_of);
     step.push_back(copy_->next);
     bytes += item.ref.bytes;
   }
