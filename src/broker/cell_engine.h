@@ -165,6 +165,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void load(Queue& queue, std::vector<storage::StoredBatch> batches) override;
   void pump_at_turn_end(Queue& queue) override;
   bool may_hand_out(Queue& queue) override;
+  void pump_who_waited();
   void last_consumer_left(Queue& queue) override;
   Pool& pool(SessionId session, uint32_t pool) override;
   void pool_freed(Pool& pool, uint32_t count) override;

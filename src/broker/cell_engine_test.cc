@@ -185,6 +185,28 @@ TEST_CASE("a_backlog_of_single_messages_is_handed_out_a_bounded_number_a_turn") 
   CHECK(offsets_of(kit.session->all<Deliveries>(consumer)).size() == kMessages);
 }
 
+TEST_CASE("a_queue_with_a_long_backlog_does_not_keep_another_one_from_its_turn") {
+  constexpr int kLong = 20'000, kTurnMax = 1024;
+  EngineKit kit;
+  const auto busy = make(kit, "busy", StreamKind::kQueue), other = make(kit, "other", StreamKind::kQueue);
+  for (int i = 0; i < kLong; ++i) kit.send(busy, kit.batch(busy, "x"));
+  kit.send(other, kit.batch(other, "y"));
+  kit.settle();
+  const Token first = kit.send(busy, AttachRequest{.queue = busy});
+  const Token second = kit.send(other, AttachRequest{.queue = other});
+  kit.settle();
+  const auto& actions = kit.session->actions;  // in the order of the log
+  const auto is_delivery_to = [&](Token token) {
+    return [&, token](const Action& action) {
+      return action.to.token == token && std::holds_alternative<Deliveries>(action.body);
+    };
+  };
+  const auto others = std::ranges::find_if(actions, is_delivery_to(second));
+  REQUIRE(others != actions.end());
+  CHECK(std::ranges::count_if(actions.begin(), others, is_delivery_to(first)) <= 2 * kTurnMax);
+  CHECK(std::ranges::count_if(actions, is_delivery_to(first)) == kLong);
+}
+
 // Settles whatever comes, each entry by itself and in an order that makes no ranges of them.
 struct SettlingSession final : Session {
   SettlingSession(EngineKit& the_kit, const base::PartitionKey& the_queue) : kit(the_kit), queue(the_queue) {

@@ -1,5 +1,7 @@
 // CellEngine as the host of queues: routes requests to them and logs what they decide.
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "broker/cell_engine.h"
 #include "broker/mutations.h"
@@ -142,13 +144,27 @@ bool CellEngine::may_hand_out(Queue& queue) {
     return true;
   }
   if (to_pump_next_turn_.empty()) {
-    broker_.loop().call_at(broker_.loop().now(), [this] {
-      for (const base::PartitionKey& key : std::exchange(to_pump_next_turn_, {}))
-        if (Queue* found = find_queue(key)) pump_at_turn_end(*found);
-    });
+    broker_.loop().call_at(broker_.loop().now(), [this] { pump_who_waited(); });
   }
   to_pump_next_turn_.push_back(queue.key());
   return false;
+}
+
+// Before those who came meanwhile; but who was refused first took the last hand-outs and is behind all others.
+void CellEngine::pump_who_waited() {
+  std::vector<base::PartitionKey> order = std::exchange(to_pump_next_turn_, {});
+  std::ranges::rotate(order, order.begin() + 1);
+  const std::vector<base::PartitionKey> newcomers = std::exchange(to_pump_, {});
+  const std::set<base::PartitionKey> waited(order.begin(), order.end());
+  std::ranges::copy_if(newcomers, std::inserter(order, order.end() - 1),
+                       [&](const base::PartitionKey& key) { return !waited.contains(key); });
+  for (const base::PartitionKey& key : order) {
+    Queue* queue = find_queue(key);
+    if (queue == nullptr) continue;
+    queue->mark_for_pump();
+    to_pump_.push_back(key);
+  }
+  arm_turn_end();
 }
 
 void CellEngine::last_consumer_left(Queue& queue) {

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "io/thread_share.h"
 
 namespace polylog::io {
 
@@ -17,6 +18,8 @@ namespace {
 
 // How long one turn goes on collecting ready handlers before it must write and hand over mail.
 constexpr base::Duration kCollectMax = std::chrono::milliseconds(1);
+// Shorter than that of the workers, but for the one that syncs.
+constexpr auto kSlice = std::chrono::microseconds(500);
 
 int64_t read_clock_ns(clockid_t clock) {
   timespec at{};
@@ -96,6 +99,7 @@ void Core::wake_if_parked() {
 }
 
 void Core::run() {
+  run_in_slices_of(kSlice);
   while (!stopping_.load()) turn();
   shut_down_residents();
 }

@@ -30,8 +30,8 @@ class File {
   sync_data() = 0;  // fdatasync: durable when it returns. After an error the file is not to be trusted.
   // Sends bytes that were just written on their way to the disk and waits until they are there, without making them durable.
   // Who writes much and syncs at its end does this at every step: a device that has much to write at once lets the syncs of
-  // other files wait for it, 40 ms for 80 MiB. Only a hint.
-  virtual void write_out(uint64_t /*offset*/, uint64_t /*bytes*/) {}
+  // other files wait for it, 40 ms for 80 MiB. An error is the disk's, and told only here: as if sync_data() had failed.
+  virtual base::Result<> write_out(uint64_t /*offset*/, uint64_t /*bytes*/) { return {}; }
   virtual base::Result<uint64_t> size() = 0;
   virtual base::Result<> truncate(uint64_t size) = 0;
   // Writes zeros up to `size`, in small steps with pauses: who syncs other files of the disk meanwhile hardly notices.

@@ -27,8 +27,9 @@ class Worker {
   virtual void submit(Task job, Task done) = 0;
 };
 
-// What runs beside the cores gets what processor time they leave, and a little in any case.
-enum class Priority : uint8_t { kUsual, kBackground };
+// kBackground gets the processor time that the cores leave and little more: for what nobody ever waits for.
+// kUrgent does little at a time and runs as soon as there is something: a core that never rests does not delay it.
+enum class Priority : uint8_t { kUsual, kUrgent, kBackground };
 
 class Loop {
  public:

@@ -2,13 +2,13 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <sys/resource.h>
-#include <unistd.h>
+
+#include "io/thread_share.h"
 
 namespace polylog::io {
 namespace {
 
-constexpr int kNice = 15;  // a thirtieth of a core's share when both want the processor
+constexpr auto kUrgentSlice = std::chrono::microseconds(100);
 
 }  // namespace
 
@@ -20,8 +20,8 @@ ThreadWorker::ThreadWorker(Core& core, const char* name, Priority priority, std:
     CPU_ZERO(&set);
     for (const int cpu : cpus) CPU_SET(cpu, &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    // Linux has a nice value for each thread. Where it is refused, the worker runs like any other.
-    if (priority == Priority::kBackground) std::ignore = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+    if (priority == Priority::kUrgent) run_in_slices_of(kUrgentSlice);
+    if (priority == Priority::kBackground) run_in_background();
     run();
   });
 }

@@ -51,7 +51,7 @@ Cell::Cell(Options options, Engine& engine)
                   .key_bytes_max = options_.compact_bytes_max,
                   .secret = options_.nonce.bytes},
                  extents_, *this),
-      checkpoint_worker_(options_.loop.make_worker("checkpoint", io::Priority::kBackground)) {}
+      checkpoint_worker_(options_.loop.make_worker("checkpoint")) {}
 
 Cell::~Cell() = default;
 

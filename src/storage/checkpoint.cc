@@ -100,7 +100,7 @@ struct CheckpointWriter::Shared {
     head.u32le(crc);
     write(head.view());
     write(payload);
-    if (result) file->write_out(at - payload.size(), payload.size());
+    if (result) result = file->write_out(at - payload.size(), payload.size());
   }
   void publish(uint64_t count) {
     base::Writer end, number;

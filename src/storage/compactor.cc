@@ -170,7 +170,10 @@ bool Compactor::Pass::begin_next_part() {
 }
 
 Compactor::Compactor(Options options, Extents& extents, CompactHost& host)
-    : options_(std::move(options)), extents_(extents), host_(host), worker_(options_.loop.make_worker("compact", io::Priority::kBackground)) {}
+    : options_(std::move(options)),
+      extents_(extents),
+      host_(host),
+      worker_(options_.loop.make_worker("compact", io::Priority::kBackground)) {}
 
 Compactor::~Compactor() = default;
 

@@ -110,10 +110,11 @@ base::Result<> ExtentWriter::flush() {
 base::Result<> ExtentWriter::write(View bytes) {
   if (written_ + bytes.size() > allocated_) {
     allocated_ = written_ + bytes.size() + std::clamp(written_, kAheadBytesMin, kAheadBytesMax);
-    std::ignore = file_->allocate(allocated_);  // no room for so much may be room enough: the write will say
+    // No room for so much may be room enough: the write will say. What was got of it goes back.
+    if (!file_->allocate(allocated_)) TRY(file_->truncate(written_));
   }
   TRY(file_->write_at({&bytes, 1}, written_));
-  file_->write_out(written_, bytes.size());
+  TRY(file_->write_out(written_, bytes.size()));
   written_ += bytes.size();
   return {};
 }

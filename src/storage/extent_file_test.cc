@@ -28,5 +28,18 @@ TEST_CASE("an_extent_file_is_sent_out_as_it_is_written_in_space_asked_for_ahead"
   CHECK(*(*file)->size() == size);
 }
 
+TEST_CASE("an_extent_file_that_loses_bytes_on_their_way_out_is_never_published") {
+  NotedDisk disk("/cell");
+  disk.noted.fails_to_send_at = kMiB;
+  auto writer = ExtentWriter::create(disk, "/cell", base::CellId(1), {ExtentKind::kPack, 7});
+  REQUIRE(writer.has_value());
+  const std::vector<uint8_t> bytes(2 * kMiB, 1);
+  const auto appended = (*writer)->append(bytes);
+  REQUIRE(!appended);
+  CHECK(appended.error().code == base::ErrorCode::kIo);
+  writer->reset();
+  CHECK(disk.list("/cell")->empty());
+}
+
 }  // namespace
 }  // namespace polylog::storage

@@ -13,7 +13,9 @@ using base::View;
 
 struct Noted {
   uint64_t written = 0, sent_out = 0, unsent_max = 0;  // bytes, of the one file that is written
+  uint64_t fails_to_send_at = UINT64_MAX;              // from so many bytes on
   uint64_t allocated = 0;                              // bytes, the last time
+  uint64_t prefetched = 0;                             // bytes
   uint64_t allocations = 0, zeroed_soon = 0, zeroed_in_time = 0;
 };
 
@@ -26,10 +28,13 @@ class NotedFile final : public io::File {
     noted_.unsent_max = std::max(noted_.unsent_max, noted_.written - noted_.sent_out);
     return under_->write_at(pieces, offset);
   }
-  void write_out(uint64_t offset, uint64_t bytes) override {
+  base::Result<> write_out(uint64_t offset, uint64_t bytes) override {
+    if (noted_.fails_to_send_at <= noted_.sent_out) return base::fail(base::ErrorCode::kIo, "lost on its way out");
     CHECK(offset == noted_.sent_out);
     noted_.sent_out += bytes;
+    return {};
   }
+  void prefetch(uint64_t, uint64_t bytes) override { noted_.prefetched += bytes; }
   base::Result<> sync_data() override { return under_->sync_data(); }
   base::Result<uint64_t> size() override { return under_->size(); }
   base::Result<> truncate(uint64_t size) override { return under_->truncate(size); }

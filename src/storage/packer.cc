@@ -90,7 +90,7 @@ Packer::Packer(Options options, WalFiles& files, Extents& extents, PackerHost& h
       files_(files),
       extents_(extents),
       host_(host),
-      worker_(options_.loop.make_worker("pack", io::Priority::kBackground)) {}
+      worker_(options_.loop.make_worker("pack")) {}
 
 Packer::~Packer() = default;
 

@@ -141,12 +141,12 @@ base::Result<> SegmentReader::fill(const Source& source, std::vector<StoredBatch
   return {};
 }
 
-// Asks once for each byte, half a window before it is wanted: asking costs a look at every page.
+// Asks once for each byte, half a window before it is wanted: asking costs a look at every page. Who reads elsewhere, or
+// from the beginning again, is not the reader that was asked for.
 void SegmentReader::read_ahead(Opened& opened, io::File& file, uint64_t begin, uint64_t end) {
-  const bool goes_on = begin >= opened.ahead_from && begin <= opened.ahead_to;
+  const bool goes_on = begin <= opened.ahead_to && begin + 2 * kReadAheadBytes >= opened.ahead_to;
   if (goes_on && end + kReadAheadBytes / 2 <= opened.ahead_to) return;
   const uint64_t from = goes_on ? opened.ahead_to : begin;
-  if (!goes_on) opened.ahead_from = begin;
   opened.ahead_to = end + kReadAheadBytes;
   file.prefetch(from, opened.ahead_to - from);
 }

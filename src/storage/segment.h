@@ -85,7 +85,7 @@ class SegmentReader {
   };
   struct Opened {
     std::vector<Fence> fences;
-    uint64_t ahead_from = 0, ahead_to = 0;  // what the system was asked to have at hand
+    uint64_t ahead_to = 0;  // so far the system was asked to have it at hand
   };
   struct BlockKey {
     uint64_t extent;

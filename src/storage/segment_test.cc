@@ -5,6 +5,7 @@
 #include "base/crc32c.h"
 #include "io/sim/sim_disk.h"
 #include "storage/cell_test_kit.h"
+#include "storage/noted_disk_test_kit.h"
 
 namespace polylog::storage {
 namespace {
@@ -39,6 +40,25 @@ struct Kit {
   SegmentReader::Source source;
   SegmentReader reader;
 };
+
+TEST_CASE("each_byte_is_read_ahead_once_in_every_pass") {
+  using base::limits::kMiB;
+  Kit kit(1024, 32 * base::limits::kKiB);
+  Noted noted;
+  auto file = kit.disk.open("/cell/" + to_file_name({ExtentKind::kSegment, 5}), io::OpenMode::kRead);
+  REQUIRE(file);
+  kit.source.file = std::make_shared<NotedFile>(std::move(*file), noted);
+  for (int pass = 1; pass <= 3; ++pass) {
+    for (Offset at; at < kit.end();) {
+      const auto read = kit.reader.read(
+          kit.source, {.from = at, .end = kit.end(), .bytes_max = kMiB, .span_encoding = uint8_t{kTag}});
+      REQUIRE(read);
+      at = read->back().ref.end_offset();
+    }
+    CHECK(noted.prefetched / pass >= 32 * kMiB);
+    CHECK(noted.prefetched / pass <= 38 * kMiB);
+  }
+}
 
 TEST_CASE("batches_are_read_from_any_offset_within_limits") {
   Kit kit(3000, 50);  // three index blocks

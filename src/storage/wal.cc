@@ -37,7 +37,7 @@ Wal::Wal(Options options, const WalEnd& end)
       durable_lsn_(Lsn(end.next_lsn.value - 1)),
       durable_end_(end.position),
       previous_crc_(end.previous_crc),
-      worker_(options_.loop.make_worker("wal")) {}
+      worker_(options_.loop.make_worker("wal", io::Priority::kUrgent)) {}
 
 Wal::~Wal() = default;
 

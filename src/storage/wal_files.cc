@@ -16,6 +16,8 @@ constexpr uint64_t kLargeSlotBytes = 256 * base::limits::kKiB;  // from here on 
 
 constexpr uint64_t kZeroedPerSecond = 256 * base::limits::kMiB;  // a log that grows faster would wait for its files
 
+constexpr size_t kReadyAtLeisure = 4;  // enough for any burst while the next one is made slowly
+
 constexpr size_t kRecyclableMax = 4;
 constexpr uint64_t kPastHeldMin = 2;  // what was just filled may still be on its way to the disk
 
@@ -212,8 +214,8 @@ void WalFiles::rest() { keep_recyclable(0); }
 
 void WalFiles::prepare_ahead() {
   if (ready_count() >= wanted_ready_) wanted_ready_ = 0;
-  const size_t enough = std::max(options_.reserve_files + 1, wanted_ready_);
-  if (preparing_ || loan_ != Loan::kNone || ready_count() >= enough) return;
+  if (preparing_ || loan_ != Loan::kNone || ready_count() >= std::max(options_.reserve_files + 1, wanted_ready_))
+    return;
   preparing_ = true;
   const uint64_t seq = last_seq() + 1;
   std::string recycled;
@@ -223,7 +225,7 @@ void WalFiles::prepare_ahead() {
   }
   const bool in_a_hurry =
       wanted_ready_ > 0 || (advanced_ && ready_count() == 0) || filled_per_second() > kZeroedPerSecond;
-  const Effort zeroed = ready_count() * 2 > enough ? Effort::kZeroed : Effort::kZeroedSoon;
+  const Effort zeroed = ready_count() >= kReadyAtLeisure ? Effort::kZeroed : Effort::kZeroedSoon;
   const Effort effort = in_a_hurry || large_slots_ ? Effort::kAllocated : zeroed;
   using Made = base::Result<std::unique_ptr<io::File>>;
   auto made = std::make_shared<Made>();

@@ -106,11 +106,11 @@ TEST_CASE("log_files_are_zeroed_slowly_or_soon_or_not_at_all_by_how_fast_they_ar
                   .loop = world.loop(0),
                   .directory = "/w",
                   .file_bytes = 4 * base::limits::kMiB,
-                  .reserve_files = 3});
+                  .reserve_files = 4});
   REQUIRE(files.set_current(1));
   files.prepare_ahead();
   world.run_for(std::chrono::seconds(1));
-  CHECK(noted.zeroed_soon == 4);  // the current one, and until more than half of those wanted are ready
+  CHECK(noted.zeroed_soon == 5);  // the current one, and until four are ready
   CHECK(noted.zeroed_in_time == 1);
   files.advance(100);
   world.run_for(std::chrono::seconds(1));
@@ -317,7 +317,7 @@ TEST_CASE("a_checkpoint_does_not_end_the_loan_of_a_pack") {
   io::SimWorld world({.seed = 1});
   io::SimDisk disk(1);
   REQUIRE(disk.make_directory("/w"));
-  WalFiles files({.disk = disk, .loop = world.loop(0), .directory = "/w", .file_bytes = 64 * kKiB, .reserve_files = 3});
+  WalFiles files({.disk = disk, .loop = world.loop(0), .directory = "/w", .file_bytes = 64 * kKiB, .reserve_files = 4});
   REQUIRE(files.set_current(1));
   files.prepare_ahead();
   world.run_for(std::chrono::seconds(5));

@@ -38,6 +38,7 @@ REPLAYED_BYTES_PER_SECOND_MIN = 200 * MIB
 QUEUE_MESSAGES = 10_000_000
 QUEUE_RSS_BYTES_MAX = 4 * 10**9
 TURN_SECONDS_MAX = 0.002048  # a bound of the histogram; the aim is 2 ms
+SLOW_TURNS_SHARE_MAX = 0.01  # on a machine that others use
 
 
 def files(broker):
@@ -307,13 +308,13 @@ def test_ten_million_messages_in_a_queue_cost_less_than_four_gigabytes_and_outli
     with Broker("--set", "storage.cells=1") as broker:
         watch = Turns(broker)
         timed("published", lambda: fill(broker, "long", QUEUE_MESSAGES, seconds=300))
-        watch.report("publishing")
+        assert watch.report("publishing") < SLOW_TURNS_SHARE_MAX
         check_memory(broker, "all ready")
         watch = Turns(broker)
         begin = time.monotonic()
         with every_other_held(broker, "long", QUEUE_MESSAGES):
             print(f"taken: {time.monotonic() - begin:.0f} s")
-            watch.report("consuming")
+            assert watch.report("consuming") < SLOW_TURNS_SHARE_MAX
             check_memory(broker, "every other one held")
             broker.kill()
         broker.start()
