@@ -77,6 +77,7 @@ class Cell final : private PackerHost, private CompactHost {
     size_t undurable_bytes_max = 64 * base::limits::kMiB;  // staged, not yet on disk; past it append() says kOverloaded
     uint64_t checkpoint_wal_bytes = 256 * base::limits::kMiB;
     uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
+    uint64_t release_bytes_per_second = 16 * base::limits::kMiB;  // of checkpoints that only give space back
     uint64_t keep_files = 4;       // WAL files: what is older moves to segments, and is emptied when half dead
     uint64_t burst_bytes = 0;      // of WAL files that may wait to be moved while more is written fast
     size_t open_files_max = 1024;  // of packs, segments and log files that are written no more, at a time
@@ -284,6 +285,7 @@ class Cell final : private PackerHost, private CompactHost {
   uint64_t checkpoint_bytes_written_ = 0;
   uint64_t newest_checkpoint_bytes_ = 0;  // 0: made before this start
   base::MonoTime next_checkpoint_;        // not before, after one that failed
+  base::MonoTime next_release_;           // nor one that only gives space back, while the disk is not full
   std::unique_ptr<Round> round_;
   Packer packer_;
   Compactor compactor_;

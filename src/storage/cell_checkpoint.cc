@@ -31,10 +31,15 @@ void Cell::consider_checkpoint() {
   const uint64_t mutation_bytes = std::max(options_.checkpoint_mutation_bytes, newest_checkpoint_bytes_);
   const bool due = checkpoint_failed_ || wal_->written_bytes() - checkpoint_wal_bytes_ >= wal_bytes ||
                    wal_->mutation_bytes_total() - checkpoint_mutation_bytes_ >= mutation_bytes;
-  // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it.
-  if (asked) next_checkpoint_ = options_.loop.now() + kReleaseInterval;  // looking costs something, too
+  // Space that a deletion freed is given back soon: another cell, or another program, may be waiting for it. But a large
+  // state is not written again and again for a file each.
+  const base::MonoTime now = options_.loop.now();
+  if (asked) next_checkpoint_ = now + kReleaseInterval;  // looking costs something, too
+  if (asked && !due && !disk_full() && now < next_release_) return look_again();
   const bool releasable = asked && (!files_.dead_before(files_.current()).empty() || !extents_.dead().empty());
   space_freed_ = false;
+  if (releasable)
+    next_release_ = now + std::chrono::seconds(newest_checkpoint_bytes_ / options_.release_bytes_per_second);
   if (due || releasable) checkpoint([](base::Result<>) {});
 }
 

@@ -68,6 +68,7 @@ struct CellKit {
             .tail_bytes_max = tail_bytes_max,
             .undurable_bytes_max = undurable_bytes_max,
             .checkpoint_mutation_bytes = checkpoint_mutation_bytes,
+            .release_bytes_per_second = release_bytes_per_second,
             .keep_files = keep_files,
             .burst_bytes = burst_bytes,
             .open_files_max = open_files_max,
@@ -150,6 +151,7 @@ struct CellKit {
   size_t open_files_max = 64;
   size_t undurable_bytes_max = 64 * base::limits::kMiB;
   uint64_t checkpoint_mutation_bytes = 32 * base::limits::kMiB;
+  uint64_t release_bytes_per_second = 16 * base::limits::kMiB;
   Durability durability = Durability::kCommit;
   std::unique_ptr<IdleEngine> engine;
   std::unique_ptr<Cell> cell;

@@ -8,6 +8,7 @@
 namespace polylog::storage {
 namespace {
 
+constexpr size_t kKeyPartsMax = 64;  // each reads and writes the partition once
 constexpr uint64_t kStepBytesMin = 16 * base::limits::kKiB, kStepBytesMax = 4 * base::limits::kMiB;
 constexpr uint64_t kStepsPerSecond = 32;        // at least, where the pace is slow: others wait for a step
 constexpr uint64_t kGroupBatchesMax = 262'144;  // of one new segment: 14 MiB of index while it is written
@@ -74,7 +75,11 @@ struct Compactor::Pass {
   bool is_opaque_below = false;
   Outcome outcome;
 
-  bool is_opaque(const BatchRef& ref) const { return plan.format_of(ref.encoding) == nullptr; }
+  // Of another format, or so many records that the parts of their keys would take hours: left as it is, always. Its count
+  // never changes, so every pass finds the same.
+  bool is_opaque(const BatchRef& ref) const {
+    return ref.count > kKeyPartsMax * KeyOffsets::keys_max_of(key_bytes_max) || plan.format_of(ref.encoding) == nullptr;
+  }
   base::Result<> map(Step& step);
   void take_apart(const BatchRef& ref);
   bool begin_next_part();

@@ -10,6 +10,7 @@
 // An open hash table, 24 bytes a slot, three quarters full at most. Used by one thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -38,6 +39,7 @@ class KeyOffsets {
   size_t size() const { return size_; }
   KeyPart part() const { return part_; }
   size_t keys_max() const { return slots_.size() / 4 * 3; }
+  static size_t keys_max_of(size_t bytes_max) { return std::max<size_t>(bytes_max / kSlotBytes / 4, 1) * 3; }
   size_t memory_bytes() const { return slots_.size() * kSlotBytes; }
 
  private:

@@ -157,6 +157,30 @@ TEST_CASE("recycled_space_does_not_grow_without_bound_and_contents_stay_right") 
   }
 }
 
+TEST_CASE("a_large_state_is_not_written_again_for_each_file_that_it_gives_back") {
+  CellKit kit;
+  kit.release_bytes_per_second = 1024;
+  kit.open();
+  for (int i = 0; i < 1000; ++i) REQUIRE(kit.append(kB, "x"));  // some 60 KB of state: a minute
+  fill_files(kit, kA, 1);
+  REQUIRE(kit.checkpoint());
+  const auto let_a_file_die = [&] {
+    fill_files(kit, kA, 1);
+    kit.cell->trim(*kit.cell->find(kA), kit.cell->find(kA)->committed());
+    kit.cell->release_soon();
+    kit.cell->end_turn();
+    kit.world.run_for(std::chrono::seconds(5));
+    return kit.cell->checkpoint_bytes_written();
+  };
+  const uint64_t first = kit.cell->checkpoint_bytes_written(), second = let_a_file_die();
+  CHECK(second > first);  // the first of them at once
+  CHECK(let_a_file_die() == second);
+  CHECK(let_a_file_die() == second);
+  kit.world.run_for(std::chrono::seconds(120));
+  CHECK(kit.cell->checkpoint_bytes_written() > second);
+  CHECK(kit.cell->checkpoint_bytes_written() - second < 2 * (second - first));  // both with one
+}
+
 TEST_CASE("a_full_disk_refuses_data_takes_mutations_and_resumes_when_space_returns") {
   CellKit kit;
   kit.open();
