@@ -27,13 +27,17 @@ class Report:
     def __init__(self, client):
         self.history = client.history
         self.due = time.monotonic() + REPORT_SECONDS
+        self.again = False
         self.clear()
 
     def clear(self):
         self.count, self.latencies, self.numbers = 0, [], defaultdict(list)
 
     def add(self, writer=None, number=None, begin=None, again=False):
-        """`again`: the broker said that it comes again."""
+        """`again`: the broker said that it comes again. One report has but one of the two, so that their order shows."""
+        if again != self.again and self.count > 0:
+            self.tell_when_due(now=True)
+        self.again = again
         self.count += 1
         if writer is not None:
             self.numbers[writer, again].append(number)

@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from harness import ROOT, scratch_dir
 
 sys.path.insert(0, str(ROOT / "bench"))
 import soak_identity  # noqa: E402
+import soak_load  # noqa: E402
 import soak_report  # noqa: E402
 
 FLAT = {"rss_mb": 40, "fds": 90, "kafka_p99_ms": 5, "amqp_p99_ms": 6, "disk_mb": 60}
@@ -129,6 +131,16 @@ def test_a_partition_is_read_in_order_and_begins_anew_with_an_assignment():
 def test_ranges_hold_the_numbers_and_no_others():
     assert soak_identity.ranges([5, 1, 2, 3, 7, 8]) == [[1, 3], [5, 5], [7, 8]]
     assert soak_identity.ranges([]) == []
+
+
+def test_reports_keep_what_came_again_in_its_place():
+    told = []
+    report = soak_load.Report(SimpleNamespace(history=SimpleNamespace(saw=lambda _what, **fields: told.append(fields))))
+    for number, again in (1, True), (2, False), (2, True):
+        report.add("w", number, again=again)
+    report.tell_when_due(now=True)
+    assert [numbers for report in told for numbers in report["numbers"]] == [
+        ["w", True, [[1, 1]]], ["w", False, [[2, 2]]], ["w", True, [[2, 2]]]]
 
 
 def test_a_short_soak_delivers_all_through_restarts_and_draws_its_plot():
