@@ -20,7 +20,10 @@ using std::chrono::seconds;
 
 constexpr size_t kReadBytesPerTurnMax = 1 * limits::kMiB;  // so that one busy peer does not starve the others
 constexpr size_t kPiecesPerSendMax = 64;
-constexpr size_t kFileBytesPerSendMax = 1 * limits::kMiB;  // a slow disk holds the core up no longer than this takes
+constexpr size_t kSendBytesPerTurnMax = 512 * limits::kKiB;  // likewise: a MiB from cold memory takes 2 ms
+// A slow disk holds the core up no longer than this takes, and the core a worker that syncs for somebody else: a kernel
+// without preemption lets it in only between two calls.
+constexpr size_t kBytesPerSendMax = 256 * limits::kKiB;
 constexpr base::Duration kFlushMax = seconds(5);
 constexpr base::Duration kLingerMax = seconds(1);
 constexpr base::Duration kStalledWriteMax = seconds(30);
@@ -304,7 +307,8 @@ void TcpConnection::schedule_reoffer() {
 
 void TcpConnection::flush() {
   const bool had_output = !out_.empty();
-  while (!out_.empty() && !failed_) {
+  const size_t left_max = out_.queued_bytes() - std::min(out_.queued_bytes(), kSendBytesPerTurnMax);
+  while (out_.queued_bytes() > left_max && !failed_) {
     if (!send_once()) break;
   }
   if (failed_) return;
@@ -342,20 +346,23 @@ bool TcpConnection::send_once() {
 
 TcpConnection::Sent TcpConnection::send_from_file(const FileSpan& span) {
   auto offset = static_cast<off_t>(span.offset);
-  const size_t wanted = std::min<size_t>(span.bytes, kFileBytesPerSendMax);
+  const size_t wanted = std::min<size_t>(span.bytes, kBytesPerSendMax);
   return {sendfile(socket_.native_handle(), span.file->descriptor(), &offset, wanted), wanted};
 }
 
 TcpConnection::Sent TcpConnection::send_from_memory() {
   thread_local std::vector<base::View> pieces;  // scratch, empty between calls
   iovec vectors[kPiecesPerSendMax];
-  const size_t bytes = out_.gather(pieces, kPiecesPerSendMax);
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    vectors[i] = {const_cast<uint8_t*>(pieces[i].data()), pieces[i].size()};
+  out_.gather(pieces, kPiecesPerSendMax);
+  size_t bytes = 0, count = 0;
+  for (; count < pieces.size() && bytes < kBytesPerSendMax; ++count) {
+    const base::View piece = pieces[count].first(std::min(pieces[count].size(), kBytesPerSendMax - bytes));
+    vectors[count] = {const_cast<uint8_t*>(piece.data()), piece.size()};
+    bytes += piece.size();
   }
   msghdr message{};
   message.msg_iov = vectors;
-  message.msg_iovlen = pieces.size();
+  message.msg_iovlen = count;
   // What a span follows is held back for it: its head and its bytes leave together.
   const int more = bytes < out_.queued_bytes() ? MSG_MORE : 0;
   return {sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT | more), bytes};
