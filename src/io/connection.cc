@@ -21,8 +21,8 @@ using std::chrono::seconds;
 constexpr size_t kReadBytesPerTurnMax = 1 * limits::kMiB;  // so that one busy peer does not starve the others
 constexpr size_t kPiecesPerSendMax = 64;
 constexpr size_t kSendBytesPerTurnMax = 512 * limits::kKiB;  // likewise: a MiB from cold memory takes 2 ms
-// A slow disk holds the core up no longer than this takes, and the core a worker that syncs for somebody else: a kernel
-// without preemption lets it in only between two calls.
+// A slow disk holds the core up no longer than this takes, and no longer does the core hold up a worker that syncs for
+// somebody else: a kernel without preemption lets it in only between two calls.
 constexpr size_t kBytesPerSendMax = 256 * limits::kKiB;
 constexpr base::Duration kFlushMax = seconds(5);
 constexpr base::Duration kLingerMax = seconds(1);
@@ -353,16 +353,13 @@ TcpConnection::Sent TcpConnection::send_from_file(const FileSpan& span) {
 TcpConnection::Sent TcpConnection::send_from_memory() {
   thread_local std::vector<base::View> pieces;  // scratch, empty between calls
   iovec vectors[kPiecesPerSendMax];
-  out_.gather(pieces, kPiecesPerSendMax);
-  size_t bytes = 0, count = 0;
-  for (; count < pieces.size() && bytes < kBytesPerSendMax; ++count) {
-    const base::View piece = pieces[count].first(std::min(pieces[count].size(), kBytesPerSendMax - bytes));
-    vectors[count] = {const_cast<uint8_t*>(piece.data()), piece.size()};
-    bytes += piece.size();
+  const size_t bytes = out_.gather(pieces, kPiecesPerSendMax, kBytesPerSendMax);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    vectors[i] = {const_cast<uint8_t*>(pieces[i].data()), pieces[i].size()};
   }
   msghdr message{};
   message.msg_iov = vectors;
-  message.msg_iovlen = count;
+  message.msg_iovlen = pieces.size();
   // What a span follows is held back for it: its head and its bytes leave together.
   const int more = bytes < out_.queued_bytes() ? MSG_MORE : 0;
   return {sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT | more), bytes};

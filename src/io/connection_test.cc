@@ -137,6 +137,26 @@ TEST_CASE("frames_of_all_sizes_come_back_whole") {
   CHECK(server.log.loopback);
 }
 
+TEST_CASE("a_long_answer_leaves_a_share_a_turn") {
+  constexpr size_t kAnswer = 4 << 20, kShare = 512 << 10, kAnswers = 30;  // the first ones widen the window of TCP
+  std::atomic<size_t> least_left = kAnswer;
+  EchoServer server([&](Connection& connection, base::View bytes) {
+    connection.out().append(base::Slice::copy_of(base::as_view(std::string(kAnswer, 'x'))));
+    connection.flush_at_turn_end();
+    Core& core = server.group.core(0);
+    core.next_turn([&] {  // within this turn still, before its end
+      core.next_turn([&] { least_left = std::min(least_left.load(), connection.out().queued_bytes()); });
+    });
+    return Handler::Taken{bytes.size(), 1};
+  });
+  Client client(server);
+  for (size_t i = 0; i < kAnswers; ++i) {
+    client.write("x");
+    REQUIRE(client.read(kAnswer).size() == kAnswer);
+  }
+  CHECK(least_left.load() >= kAnswer - kShare);
+}
+
 TEST_CASE("what_wakes_a_core_sees_the_time_at_which_it_woke") {
   constexpr auto kAsleep = milliseconds(200);
   std::atomic<Core*> core = nullptr;

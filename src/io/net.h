@@ -30,7 +30,7 @@ class OutQueue {
   bool empty() const { return queued_bytes_ == 0; }
 
   // For the connection: the first pieces to send up to the next span, or that span if it comes first; and what was sent.
-  size_t gather(std::vector<base::View>& pieces, size_t pieces_max) const;
+  size_t gather(std::vector<base::View>& pieces, size_t pieces_max, size_t bytes_max = SIZE_MAX) const;
   std::optional<FileSpan> next_span() const;
   void sent(size_t bytes);
 

@@ -52,15 +52,15 @@ std::optional<FileSpan> OutQueue::next_span() const {
 }
 
 // Replaces `pieces`; returns how many bytes they are.
-size_t OutQueue::gather(std::vector<base::View>& pieces, size_t pieces_max) const {
+size_t OutQueue::gather(std::vector<base::View>& pieces, size_t pieces_max, size_t bytes_max) const {
   pieces.clear();
   size_t bytes = 0;
-  for (size_t i = first_; i < pieces_.size() && pieces.size() < pieces_max; ++i) {
+  for (size_t i = first_; i < pieces_.size() && pieces.size() < pieces_max && bytes < bytes_max; ++i) {
     if (pieces_[i].span.bytes > 0) break;
     base::View view = pieces_[i].view();
     if (i == first_) view = view.subspan(first_sent_);
-    pieces.push_back(view);
-    bytes += view.size();
+    pieces.push_back(view.first(std::min(view.size(), bytes_max - bytes)));
+    bytes += pieces.back().size();
   }
   return bytes;
 }

@@ -56,6 +56,16 @@ TEST_CASE("gather_shows_no_more_pieces_than_asked_for") {
   CHECK(drain(queue, 1500, 3).size() == 10'000);
 }
 
+TEST_CASE("gather_shows_no_more_bytes_than_asked_for") {
+  OutQueue queue;
+  for (int i = 0; i < 10; ++i) queue.append(base::Slice::copy_of(base::as_view(std::string(1000, 'x'))));
+  std::vector<base::View> pieces;
+  CHECK(queue.gather(pieces, 64, 2000) == 2000);
+  CHECK(pieces.size() == 2);
+  CHECK(queue.gather(pieces, 64, 2001) == 2001);
+  CHECK(pieces.back().size() == 1);
+}
+
 TEST_CASE("endpoints_parse_with_names_and_both_address_families") {
   CHECK(parse_endpoint("127.0.0.1:9092")->port == 9092);
   CHECK(parse_endpoint("[::1]:0")->host == "::1");

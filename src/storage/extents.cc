@@ -13,7 +13,7 @@ constexpr auto kTidyAfter = std::chrono::seconds(1);
 Extents::Extents(Options options)
     : options_(std::move(options)),
       files_(std::make_shared<OpenFiles>(options_.disk, options_.open_files_max)),
-      worker_(options_.loop.make_worker("extent-files", io::Priority::kBackground)) {}
+      worker_(options_.loop.make_worker("extent-files")) {}
 
 base::Result<> Extents::open_existing() {
   TRY_ASSIGN(const auto names, options_.disk.list(options_.directory));

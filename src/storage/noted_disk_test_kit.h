@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "io/sim/passing_disk.h"
 #include "io/sim/sim_disk.h"
 
 namespace polylog::storage {
@@ -19,14 +20,13 @@ struct Noted {
   uint64_t allocations = 0, zeroed_soon = 0, zeroed_in_time = 0;
 };
 
-class NotedFile final : public io::File {
+class NotedFile final : public io::PassingFile {
  public:
-  NotedFile(std::unique_ptr<io::File> under, Noted& noted) : under_(std::move(under)), noted_(noted) {}
-  base::Result<> read_at(base::MutView out, uint64_t offset) override { return under_->read_at(out, offset); }
+  NotedFile(std::unique_ptr<io::File> under, Noted& noted) : PassingFile(std::move(under)), noted_(noted) {}
   base::Result<> write_at(std::span<const View> pieces, uint64_t offset) override {
     for (const View piece : pieces) noted_.written += piece.size();
     noted_.unsent_max = std::max(noted_.unsent_max, noted_.written - noted_.sent_out);
-    return under_->write_at(pieces, offset);
+    return PassingFile::write_at(pieces, offset);
   }
   base::Result<> write_out(uint64_t offset, uint64_t bytes) override {
     if (noted_.fails_to_send_at <= noted_.sent_out) return base::fail(base::ErrorCode::kIo, "lost on its way out");
@@ -35,44 +35,33 @@ class NotedFile final : public io::File {
     return {};
   }
   void prefetch(uint64_t, uint64_t bytes) override { noted_.prefetched += bytes; }
-  base::Result<> sync_data() override { return under_->sync_data(); }
-  base::Result<uint64_t> size() override { return under_->size(); }
-  base::Result<> truncate(uint64_t size) override { return under_->truncate(size); }
   base::Result<> fill_with_zeros(uint64_t size, io::ZeroPace pace) override {
     ++(pace == io::ZeroPace::kSoon ? noted_.zeroed_soon : noted_.zeroed_in_time);
-    return under_->fill_with_zeros(size, pace);
+    return PassingFile::fill_with_zeros(size, pace);
   }
   base::Result<> allocate(uint64_t size) override {
     noted_.allocated = size;
     ++noted_.allocations;
-    return under_->allocate(size);
+    return PassingFile::allocate(size);
   }
 
  private:
-  std::unique_ptr<io::File> under_;
   Noted& noted_;
 };
 
-class NotedDisk final : public io::Disk {
+class NotedDisk final : public io::PassingDisk {
  public:
-  explicit NotedDisk(const std::string& directory) : under_(1) { REQUIRE(under_.make_directory(directory)); }
+  explicit NotedDisk(const std::string& directory) : PassingDisk(sim_) { REQUIRE(sim_.make_directory(directory)); }
   base::Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override {
-    TRY_ASSIGN(auto file, under_.open(path, mode));
+    TRY_ASSIGN(auto file, sim_.open(path, mode));
     if (mode == io::OpenMode::kRead) return file;
     return std::make_unique<NotedFile>(std::move(file), noted);
   }
-  base::Result<std::vector<std::string>> list(const std::string& directory) override { return under_.list(directory); }
-  base::Result<> make_directory(const std::string& path) override { return under_.make_directory(path); }
-  base::Result<> rename(const std::string& from, const std::string& to) override { return under_.rename(from, to); }
-  base::Result<> remove(const std::string& path) override { return under_.remove(path); }
-  base::Result<> sync_directory(const std::string& path) override { return under_.sync_directory(path); }
-  base::Result<Space> space(const std::string& path) override { return under_.space(path); }
-  base::Result<std::unique_ptr<io::File>> lock(const std::string& path) override { return under_.lock(path); }
 
   Noted noted;
 
  private:
-  io::SimDisk under_;
+  io::SimDisk sim_{1};
 };
 
 }  // namespace polylog::storage

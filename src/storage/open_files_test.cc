@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "io/sim/passing_disk.h"
 #include "io/sim/sim_disk.h"
 
 namespace polylog::storage {
@@ -10,9 +11,9 @@ namespace {
 using base::ErrorCode;
 
 // Counts the files that are open, and has room for so many only.
-class CountedDisk final : public io::Disk {
+class CountedDisk final : public io::PassingDisk {
  public:
-  explicit CountedDisk(size_t files) {
+  explicit CountedDisk(size_t files) : PassingDisk(sim_) {
     REQUIRE(sim_.make_directory("/d"));
     for (size_t i = 0; i < files; ++i) {
       auto file = sim_.open(path(i), io::OpenMode::kCreate);
@@ -30,31 +31,16 @@ class CountedDisk final : public io::Disk {
     TRY_ASSIGN(auto file, sim_.open(path, mode));
     return std::make_unique<Counted>(std::move(file), open_count);
   }
-  base::Result<std::vector<std::string>> list(const std::string& path) override { return sim_.list(path); }
-  base::Result<> make_directory(const std::string& path) override { return sim_.make_directory(path); }
-  base::Result<> rename(const std::string& from, const std::string& to) override { return sim_.rename(from, to); }
-  base::Result<> remove(const std::string& path) override { return sim_.remove(path); }
-  base::Result<> sync_directory(const std::string& path) override { return sim_.sync_directory(path); }
-  base::Result<Space> space(const std::string& path) override { return sim_.space(path); }
-  base::Result<std::unique_ptr<io::File>> lock(const std::string& path) override { return sim_.lock(path); }
 
   size_t open_count = 0, opened = 0, open_max = SIZE_MAX;
 
  private:
-  class Counted final : public io::File {
+  class Counted final : public io::PassingFile {
    public:
-    Counted(std::unique_ptr<io::File> under, size_t& count) : under_(std::move(under)), count_(count) { ++count_; }
+    Counted(std::unique_ptr<io::File> under, size_t& count) : PassingFile(std::move(under)), count_(count) { ++count_; }
     ~Counted() override { --count_; }
-    base::Result<> read_at(base::MutView out, uint64_t offset) override { return under_->read_at(out, offset); }
-    base::Result<> write_at(std::span<const base::View>, uint64_t) override { return {}; }
-    base::Result<> sync_data() override { return {}; }
-    base::Result<uint64_t> size() override { return under_->size(); }
-    base::Result<> truncate(uint64_t) override { return {}; }
-    base::Result<> fill_with_zeros(uint64_t, io::ZeroPace) override { return {}; }
-    base::Result<> allocate(uint64_t) override { return {}; }
 
    private:
-    std::unique_ptr<io::File> under_;
     size_t& count_;
   };
   io::SimDisk sim_{1};

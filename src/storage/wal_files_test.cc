@@ -277,25 +277,15 @@ TEST_CASE("a_cell_that_cannot_log_what_it_applies_stops") {
 }
 
 // What opens files fails with `error` while that is set.
-class RefusingDisk final : public io::Disk {
+class RefusingDisk final : public io::PassingDisk {
  public:
-  explicit RefusingDisk(io::SimDisk& disk) : disk_(disk) {}
+  using PassingDisk::PassingDisk;
   base::Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override {
     if (error) return base::fail(*error, "refused");
-    return disk_.open(path, mode);
+    return PassingDisk::open(path, mode);
   }
-  base::Result<std::vector<std::string>> list(const std::string& path) override { return disk_.list(path); }
-  base::Result<> make_directory(const std::string& path) override { return disk_.make_directory(path); }
-  base::Result<> rename(const std::string& from, const std::string& to) override { return disk_.rename(from, to); }
-  base::Result<> remove(const std::string& path) override { return disk_.remove(path); }
-  base::Result<> sync_directory(const std::string& path) override { return disk_.sync_directory(path); }
-  base::Result<Space> space(const std::string& path) override { return disk_.space(path); }
-  base::Result<std::unique_ptr<io::File>> lock(const std::string& path) override { return disk_.lock(path); }
 
   std::optional<ErrorCode> error;
-
- private:
-  io::SimDisk& disk_;
 };
 
 TEST_CASE("a_file_that_cannot_be_prepared_for_want_of_space_or_descriptors_is_tried_again_and_other_errors_are_final") {

@@ -32,6 +32,10 @@ class CutFile final : public io::File {
     TRY(power_->change());
     return under_->sync_data();
   }
+  Result<> write_out(uint64_t offset, uint64_t bytes) override {
+    TRY(power_->check());
+    return under_->write_out(offset, bytes);
+  }
   Result<uint64_t> size() override {
     TRY(power_->check());
     return under_->size();

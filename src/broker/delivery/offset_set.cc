@@ -146,38 +146,36 @@ OffsetSet::Place OffsetSet::remove_words(int64_t word, int64_t end) {
 
 // --- offsets
 
-void OffsetSet::add(Offset first, Offset last) {
+// A range as some offsets of its first and last word, and the whole words between them.
+template <typename Bits, typename Words>
+void OffsetSet::in_words(Offset first, Offset last, Bits bits, Words words) {
   const int64_t low = word_of(first.value), high = word_of(last.value);
-  if (low == high) return add_bits(low, bits_from(first.value) & bits_up_to(last.value));
-  add_bits(low, bits_from(first.value));
-  add_words(low + 1, high);
-  add_bits(high, bits_up_to(last.value));
+  if (low == high) return bits(low, bits_from(first.value) & bits_up_to(last.value));
+  bits(low, bits_from(first.value));
+  words(low + 1, high);
+  bits(high, bits_up_to(last.value));
+}
+
+template <typename Bits, typename Words>
+void OffsetSet::in_words(const OffsetSet& set, Bits bits, Words words) {
+  for (const Block& block : set.blocks_)
+    for (const Item& item : block) item.is_run() ? words(item.word(), item.end()) : bits(item.word(), item.value);
+}
+
+void OffsetSet::add(Offset first, Offset last) {
+  in_words(first, last, [this](auto... some) { add_bits(some...); }, [this](auto... run) { add_words(run...); });
 }
 
 void OffsetSet::remove(Offset first, Offset last) {
-  const int64_t low = word_of(first.value), high = word_of(last.value);
-  if (low == high) return remove_bits(low, bits_from(first.value) & bits_up_to(last.value));
-  remove_bits(low, bits_from(first.value));
-  remove_words(low + 1, high);
-  remove_bits(high, bits_up_to(last.value));
+  in_words(first, last, [this](auto... some) { remove_bits(some...); }, [this](auto... run) { remove_words(run...); });
 }
 
 void OffsetSet::add(const OffsetSet& other) {
-  for (const Block& block : other.blocks_)
-    for (const Item& item : block)
-      item.is_run() ? add_words(item.word(), item.end()) : add_bits(item.word(), item.value);
+  in_words(other, [this](auto... some) { add_bits(some...); }, [this](auto... run) { add_words(run...); });
 }
 
 void OffsetSet::remove(const OffsetSet& other) {
-  for (const Block& block : other.blocks_) {
-    for (const Item& item : block) {
-      if (item.is_run()) {
-        remove_words(item.word(), item.end());
-      } else {
-        remove_bits(item.word(), item.value);
-      }
-    }
-  }
+  in_words(other, [this](auto... some) { remove_bits(some...); }, [this](auto... run) { remove_words(run...); });
 }
 
 bool OffsetSet::contains(Offset offset) const {

@@ -85,6 +85,10 @@ class OffsetSet {
   void remove_bits(int64_t word, uint64_t bits);
   Place remove_words(int64_t word, int64_t end);  // returns what follows
   void join_runs(Place at);
+  template <typename Bits, typename Words>
+  static void in_words(Offset first, Offset last, Bits bits, Words words);
+  template <typename Bits, typename Words>
+  static void in_words(const OffsetSet& set, Bits bits, Words words);
   std::optional<OffsetRange> range_from(int64_t offset, Place& at, int64_t enough = INT64_MAX) const;
 
   std::vector<Block> blocks_;  // not a deque, which costs half a KiB when empty
