@@ -20,7 +20,6 @@ using std::chrono::seconds;
 
 constexpr size_t kReadBytesPerTurnMax = 1 * limits::kMiB;  // so that one busy peer does not starve the others
 constexpr size_t kPiecesPerSendMax = 64;
-constexpr size_t kSendBytesPerTurnMax = 512 * limits::kKiB;  // likewise: a MiB from cold memory takes 2 ms
 // A slow disk holds the core up no longer than this takes, and no longer does the core hold up a worker that syncs for
 // somebody else: a kernel without preemption lets it in only between two calls.
 constexpr size_t kBytesPerSendMax = 256 * limits::kKiB;
@@ -71,13 +70,13 @@ class TcpConnection final : public Connection, public Resident {
   void on_peer_fin();
 
   void flush();
-  bool send_once();
+  bool send_once(size_t bytes_max);
   struct Sent {
     ssize_t bytes;  // as the system call returned
     size_t wanted;
   };
-  Sent send_from_memory();
-  Sent send_from_file(const FileSpan& span);
+  Sent send_from_memory(size_t bytes_max);
+  Sent send_from_file(const FileSpan& span, size_t bytes_max);
   void note_drained();
   void start_linger();
 
@@ -307,9 +306,9 @@ void TcpConnection::schedule_reoffer() {
 
 void TcpConnection::flush() {
   const bool had_output = !out_.empty();
-  const size_t left_max = out_.queued_bytes() - std::min(out_.queued_bytes(), kSendBytesPerTurnMax);
-  while (out_.queued_bytes() > left_max && !failed_) {
-    if (!send_once()) break;
+  const size_t left_min = out_.queued_bytes() - std::min(out_.queued_bytes(), core_.send_bytes_max());
+  while (out_.queued_bytes() > left_min && !failed_) {
+    if (!send_once(std::min(kBytesPerSendMax, out_.queued_bytes() - left_min))) break;
   }
   if (failed_) return;
   if (!out_.empty()) {
@@ -326,9 +325,9 @@ void TcpConnection::flush() {
 }
 
 // False: the socket takes no more now (or failed).
-bool TcpConnection::send_once() {
+bool TcpConnection::send_once(size_t bytes_max) {
   const std::optional<FileSpan> span = out_.next_span();
-  const auto [sent, wanted] = span ? send_from_file(*span) : send_from_memory();
+  const auto [sent, wanted] = span ? send_from_file(*span, bytes_max) : send_from_memory(bytes_max);
   if (sent < 0) {
     if (errno == EINTR) return true;
     if (errno != EAGAIN) fail(errno == EPIPE || errno == ECONNRESET ? "reset by the peer" : "write failed");
@@ -344,16 +343,16 @@ bool TcpConnection::send_once() {
   return static_cast<size_t>(sent) == wanted;
 }
 
-TcpConnection::Sent TcpConnection::send_from_file(const FileSpan& span) {
+TcpConnection::Sent TcpConnection::send_from_file(const FileSpan& span, size_t bytes_max) {
   auto offset = static_cast<off_t>(span.offset);
-  const size_t wanted = std::min<size_t>(span.bytes, kBytesPerSendMax);
+  const size_t wanted = std::min<size_t>(span.bytes, bytes_max);
   return {sendfile(socket_.native_handle(), span.file->descriptor(), &offset, wanted), wanted};
 }
 
-TcpConnection::Sent TcpConnection::send_from_memory() {
+TcpConnection::Sent TcpConnection::send_from_memory(size_t bytes_max) {
   thread_local std::vector<base::View> pieces;  // scratch, empty between calls
   iovec vectors[kPiecesPerSendMax];
-  const size_t bytes = out_.gather(pieces, kPiecesPerSendMax, kBytesPerSendMax);
+  const size_t bytes = out_.gather(pieces, kPiecesPerSendMax, bytes_max);
   for (size_t i = 0; i < pieces.size(); ++i) {
     vectors[i] = {const_cast<uint8_t*>(pieces[i].data()), pieces[i].size()};
   }

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -18,8 +19,16 @@ namespace {
 
 // How long one turn goes on collecting ready handlers before it must write and hand over mail.
 constexpr base::Duration kCollectMax = std::chrono::milliseconds(1);
+// Who reads at full speed does not delay the others: 512 KiB from cold memory take 1 ms.
+constexpr size_t kSendAloneBytes = 512 * base::limits::kKiB;
+constexpr size_t kSendTogetherBytes = 256 * base::limits::kKiB;
+constexpr size_t kSendBytesMin = 64 * base::limits::kKiB;
 // Shorter than that of the workers, but for the one that syncs.
 constexpr auto kSlice = std::chrono::microseconds(500);
+
+size_t send_share(size_t residents) {
+  return residents <= 1 ? kSendAloneBytes : std::max(kSendBytesMin, kSendTogetherBytes / residents);
+}
 
 int64_t read_clock_ns(clockid_t clock) {
   timespec at{};
@@ -247,6 +256,7 @@ void Core::finish_later(Resident& resident) {
 
 void Core::finish_residents() {
   std::vector<Resident*> residents = std::exchange(finishing_, {});
+  send_bytes_max_ = send_share(residents.size());
   for (Resident* resident : residents) {
     resident->finish_pending_ = false;
     resident->finish_turn();

@@ -73,6 +73,8 @@ class Core final : public Loop {
   base::MutView read_buffer();  // kReadBufferBytes, valid within one callback
   void next_turn(Task task) { next_turn_.push_back(std::move(task)); }
   void finish_later(Resident& resident);  // finish_turn() at this turn's end, once
+  // What each may send in finish_turn(): more when nobody else waits for the end of the same turn.
+  size_t send_bytes_max() const { return send_bytes_max_; }
   InputBudget& input() { return input_; }
   void watch_input();                      // someone waits for room in input()
   void release_input(Resident& resident);  // its claim goes to those who wait
@@ -126,6 +128,7 @@ class Core final : public Loop {
   Resident* residents_ = nullptr;
   size_t resident_count_ = 0;
   std::vector<Resident*> finishing_;
+  size_t send_bytes_max_ = 0;
   std::vector<std::unique_ptr<Resident>> retired_;
 
   // Touched by other threads.

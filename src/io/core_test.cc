@@ -1,9 +1,12 @@
 #include "io/core.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <future>
+#include <thread>
 
 namespace polylog::io {
 namespace {
@@ -157,6 +160,26 @@ TEST_CASE("destroying_a_worker_waits_for_its_job_and_drops_the_rest") {
   core.run();
   CHECK(!second);
   CHECK(!done);
+}
+
+int nice_of_this_thread() { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); }
+
+TEST_CASE("an_urgent_worker_goes_first_where_that_is_allowed_and_one_in_the_background_last") {
+  CoreGroup group({.cores = 1, .pin = false});
+  const auto nice_with = [&](Priority priority) {
+    std::promise<int> nice;
+    auto worker = group.core(0).make_worker("disk", priority);
+    worker->submit([&] { nice.set_value(nice_of_this_thread()); }, [] {});
+    return nice.get_future().get();
+  };
+  int allowed = 0;
+  std::thread([&] {
+    std::ignore = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), -10);
+    allowed = nice_of_this_thread();
+  }).join();
+  CHECK(nice_with(Priority::kUrgent) == allowed);
+  CHECK(nice_with(Priority::kUsual) == nice_of_this_thread());
+  CHECK(nice_with(Priority::kBackground) == 15);
 }
 
 TEST_SUITE_END();

@@ -11,7 +11,8 @@
 namespace polylog::io {
 namespace {
 
-constexpr int kNice = 15;
+constexpr int kBackgroundNice = 15;
+constexpr int kBeforeOthersNice = -10;
 constexpr uint64_t kNotInherited = 1;  // SCHED_FLAG_RESET_ON_FORK
 
 // As in sched_setattr(2), its first version, which every kernel takes.
@@ -27,6 +28,8 @@ struct SchedAttributes {
 };
 static_assert(sizeof(SchedAttributes) == 48);
 
+void set_nice(int nice) { std::ignore = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice); }
+
 }  // namespace
 
 void run_in_slices_of(std::chrono::microseconds slice) {
@@ -36,6 +39,8 @@ void run_in_slices_of(std::chrono::microseconds slice) {
   std::ignore = syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-void run_in_background() { std::ignore = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice); }
+void run_before_others() { set_nice(kBeforeOthersNice); }
+
+void run_in_background() { set_nice(kBackgroundNice); }
 
 }  // namespace polylog::io

@@ -20,7 +20,10 @@ ThreadWorker::ThreadWorker(Core& core, const char* name, Priority priority, std:
     CPU_ZERO(&set);
     for (const int cpu : cpus) CPU_SET(cpu, &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    if (priority == Priority::kUrgent) run_in_slices_of(kUrgentSlice);
+    if (priority == Priority::kUrgent) {
+      run_before_others();
+      run_in_slices_of(kUrgentSlice);
+    }
     if (priority == Priority::kBackground) run_in_background();
     run();
   });
