@@ -298,7 +298,7 @@ void Cell::end_turn(Wait wait) {
   if (failed_) return;
   witness_written_ = false;
   if (options_.durability == Durability::kInterval) {
-    if (wal_->undurable_bytes() > 0) wal_->seal();  // full slots leave at once, so that memory stays bounded
+    wal_->send_full();  // so that memory stays bounded
     seal_after(options_.durability_interval);
     commit(appended_lsn());
   } else if (wait == Wait::kSomeone) {

@@ -51,6 +51,25 @@ TEST_CASE("with_interval_durability_the_engine_is_told_when_the_disk_has_made_ro
   CHECK(kit.engine->commits > commits);  // though nothing new is committed
 }
 
+TEST_CASE("with_interval_durability_full_slots_leave_at_once_and_the_open_one_collects_for_the_interval") {
+  CellKit kit;
+  kit.durability = Durability::kInterval;
+  kit.open();
+  REQUIRE(kit.append(kA, "first"));
+  kit.settle();
+  const Wal& wal = kit.cell->wal();
+  const uint64_t syncs = wal.sync_count();
+  for (uint64_t i = 0; i < 20; ++i) {
+    REQUIRE(kit.append(kA, test_batch(i, wal.part_bytes_max() / 4)));
+    kit.world.run_for(std::chrono::milliseconds(1));
+  }
+  CHECK(wal.sync_count() >= syncs + 4);
+  CHECK(wal.sync_count() <= syncs + 6);
+  CHECK(wal.durable_lsn() < kit.cell->appended_lsn());
+  kit.settle();
+  CHECK(wal.durable_lsn() == kit.cell->appended_lsn());
+}
+
 TEST_CASE("a_batch_without_records_or_bytes_is_refused") {
   CellKit kit;
   kit.open();

@@ -75,6 +75,7 @@ class Wal {
   // Call at a turn's end when someone waits for what was added. What nobody waits for may stay in the open slot, to leave
   // with the next that matters.
   void seal();
+  void send_full();  // only what is closed, because it was full: what collects in the open slot is not cut short
   void write_witness();  // an empty slot; only when nothing is open or in flight
   Lsn next_lsn() const { return next_lsn_; }
   Lsn durable_lsn() const { return durable_lsn_; }
