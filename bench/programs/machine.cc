@@ -5,6 +5,7 @@
 //   bench_machine what=log [dir=.] [durable=1] [connections=16] [window=64] [size=100]
 //                                                              messages/s of the least server that appends frames to a
 //                                                              file and acknowledges them, once a turn
+//   bench_machine what=paced [dir=.] [rate=5000] [size=1024]   the least that syncs each message, answers and delivers it
 //   bench_machine what=acklog [dir=.] [batch=256] [lag=1024]  messages/s through the least state of a queue, not synced
 //   all: [secs=2] [cpu=0] [client_cpu=1]
 #include <sys/sendfile.h>
@@ -19,6 +20,7 @@
 #include "bench/support/clock.h"
 #include "bench/support/frame_log.h"
 #include "bench/support/options.h"
+#include "bench/support/paced_log.h"
 #include "bench/support/report.h"
 #include "bench/support/scratch_file.h"
 
@@ -112,6 +114,21 @@ int frame_log(const Options& options) {
   return 0;
 }
 
+int paced_log(const Options& options) {
+  const PacedLogResult result = run_paced_log({.dir = options.text("dir", "."),
+                                               .rate = options.count("rate", 5000),
+                                               .message_bytes = options.count("size", 1024),
+                                               .duration_ns = duration_ns(options),
+                                               .server_cpu = static_cast<int>(options.number("cpu", 0)),
+                                               .client_cpu = static_cast<int>(options.number("client_cpu", 1))});
+  Report report;
+  report.add("rate", result.messages_per_second);
+  report.add("server_cpu_ns", result.server_cpu_ns_per_message);
+  report.add_percentiles_us(result.latencies);
+  report.print();
+  return 0;
+}
+
 int ack_log(const Options& options) {
   pin_to_cpu(static_cast<int>(options.number("cpu", 0)));
   const AckLogResult result = run_ack_log({.dir = options.text("dir", "."),
@@ -130,8 +147,9 @@ int run(const Options& options) {
   if (what == "commits") return commits(options);
   if (what == "sendfile" || what == "send") return stream(options, what == "sendfile");
   if (what == "log") return frame_log(options);
+  if (what == "paced") return paced_log(options);
   if (what == "acklog") return ack_log(options);
-  std::fprintf(stderr, "bench_machine: what= is commits, sendfile, send, log or acklog\n");
+  std::fprintf(stderr, "bench_machine: what= is commits, sendfile, send, log, paced or acklog\n");
   return 2;
 }
 
