@@ -257,10 +257,19 @@ void Core::finish_later(Resident& resident) {
 void Core::finish_residents() {
   std::vector<Resident*> residents = std::exchange(finishing_, {});
   send_bytes_max_ = send_share(residents.size());
-  for (Resident* resident : residents) {
+  const auto finish = [](Resident* resident) {
     resident->finish_pending_ = false;
     resident->finish_turn();
+  };
+  std::vector<Resident*> long_ones;
+  for (Resident* resident : residents) {
+    if (resident->has_much_to_send()) {
+      long_ones.push_back(resident);
+    } else {
+      finish(resident);
+    }
   }
+  std::ranges::for_each(long_ones, finish);
 }
 
 void Core::adopt(std::unique_ptr<Resident> resident) {

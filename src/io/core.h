@@ -35,8 +35,9 @@ class CoreGroup;
 class Resident {
  public:
   virtual ~Resident() = default;
-  virtual void finish_turn() = 0;                    // asked for by Core::finish_later, after the deferred tasks
-  virtual void shut_down(std::string_view why) = 0;  // the core stops: close at once
+  virtual void finish_turn() = 0;                          // asked for by Core::finish_later, after the deferred tasks
+  virtual void shut_down(std::string_view why) = 0;        // the core stops: close at once
+  virtual bool has_much_to_send() const { return false; }  // then it finishes its turn behind those who have little
 
  private:
   friend class Core;

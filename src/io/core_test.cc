@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <chrono>
 #include <future>
 #include <thread>
@@ -164,7 +165,7 @@ TEST_CASE("destroying_a_worker_waits_for_its_job_and_drops_the_rest") {
 
 int nice_of_this_thread() { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); }
 
-TEST_CASE("an_urgent_worker_goes_first_where_that_is_allowed_and_one_in_the_background_last") {
+TEST_CASE("an_urgent_worker_goes_first_where_that_is_allowed_and_those_that_can_wait_last") {
   CoreGroup group({.cores = 1, .pin = false});
   const auto nice_with = [&](Priority priority) {
     std::promise<int> nice;
@@ -179,7 +180,33 @@ TEST_CASE("an_urgent_worker_goes_first_where_that_is_allowed_and_one_in_the_back
   }).join();
   CHECK(nice_with(Priority::kUrgent) == allowed);
   CHECK(nice_with(Priority::kUsual) == nice_of_this_thread());
+  CHECK(nice_with(Priority::kYielding) == 10);
   CHECK(nice_with(Priority::kBackground) == 15);
+}
+
+TEST_CASE("who_has_much_to_send_finishes_its_turn_behind_who_has_little") {
+  struct Sender final : Resident {
+    Sender(Core& its_core, std::string& log, char letter, bool is_long)
+        : core(its_core), order(log), name(letter), much(is_long) {}
+    void finish_turn() override { order += name; }
+    void shut_down(std::string_view) override { core.retire(*this); }
+    bool has_much_to_send() const override { return much; }
+    Core& core;
+    std::string& order;
+    const char name;
+    const bool much;
+  };
+  CoreGroup group({.cores = 1, .pin = false});
+  Core& core = group.core(0);
+  std::string order;
+  for (const char name : {'A', 'b', 'C', 'd'}) {
+    auto sender = std::make_unique<Sender>(core, order, name, std::isupper(name) != 0);
+    core.finish_later(*sender);
+    core.adopt(std::move(sender));
+  }
+  core.post_from_any_thread([&] { core.stop(); });
+  core.run();
+  CHECK(order == "bdAC");
 }
 
 TEST_SUITE_END();

@@ -27,9 +27,10 @@ class Worker {
   virtual void submit(Task job, Task done) = 0;
 };
 
+// kYielding gets a tenth of a processor that its core wants as well: who waits for it does not delay all others.
 // kBackground gets the processor time that the cores leave and little more: for what nobody ever waits for.
 // kUrgent does little at a time and runs as soon as there is something: a core that never rests does not delay it.
-enum class Priority : uint8_t { kUsual, kUrgent, kBackground };
+enum class Priority : uint8_t { kUsual, kUrgent, kYielding, kBackground };
 
 class Loop {
  public:

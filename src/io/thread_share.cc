@@ -11,6 +11,7 @@
 namespace polylog::io {
 namespace {
 
+constexpr int kYieldingNice = 10;
 constexpr int kBackgroundNice = 15;
 constexpr int kBeforeOthersNice = -10;
 constexpr uint64_t kNotInherited = 1;  // SCHED_FLAG_RESET_ON_FORK
@@ -40,6 +41,8 @@ void run_in_slices_of(std::chrono::microseconds slice) {
 }
 
 void run_before_others() { set_nice(kBeforeOthersNice); }
+
+void run_yielding() { set_nice(kYieldingNice); }
 
 void run_in_background() { set_nice(kBackgroundNice); }
 

@@ -14,6 +14,9 @@ void run_in_slices_of(std::chrono::microseconds slice);
 // which is 4 ms away.
 void run_before_others();
 
+// The thread gets a tenth when others want all there is.
+void run_yielding();
+
 // The thread gets what others leave, and a thirtieth when they leave nothing.
 void run_in_background();
 

@@ -10,6 +10,15 @@ namespace {
 
 constexpr auto kUrgentSlice = std::chrono::microseconds(100);
 
+void take_share(Priority priority) {
+  switch (priority) {
+    case Priority::kUsual: return;
+    case Priority::kUrgent: run_before_others(); return run_in_slices_of(kUrgentSlice);
+    case Priority::kYielding: return run_yielding();
+    case Priority::kBackground: return run_in_background();
+  }
+}
+
 }  // namespace
 
 ThreadWorker::ThreadWorker(Core& core, const char* name, Priority priority, std::vector<int> cpus) : core_(core) {
@@ -20,11 +29,7 @@ ThreadWorker::ThreadWorker(Core& core, const char* name, Priority priority, std:
     CPU_ZERO(&set);
     for (const int cpu : cpus) CPU_SET(cpu, &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    if (priority == Priority::kUrgent) {
-      run_before_others();
-      run_in_slices_of(kUrgentSlice);
-    }
-    if (priority == Priority::kBackground) run_in_background();
+    take_share(priority);
     run();
   });
 }

@@ -14,7 +14,7 @@ void run_on(io::Worker& worker, std::move_only_function<Answer()> work, std::fun
 }  // namespace
 
 ColdReads::ColdReads(io::Loop& loop)
-    : segments_(std::make_shared<SegmentReader>()), worker_(loop.make_worker("cold-read")) {}
+    : segments_(std::make_shared<SegmentReader>()), worker_(loop.make_worker("cold-read", io::Priority::kYielding)) {}
 
 void ColdReads::load(std::shared_ptr<BatchLoad> load, Done done) {
   auto result = std::make_shared<base::Result<>>();
