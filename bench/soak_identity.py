@@ -28,6 +28,11 @@ def ranges(numbers):
     return found
 
 
+def in_order(ops):
+    """What consumers told, by when it began: one tells at once what another one keeps for its next report."""
+    return sorted(ops, key=lambda op: op.get("begin") or op.end)
+
+
 class Order:
     """What a consumer of partitions may get next. Number n of a writer goes to partition n % partitions."""
 

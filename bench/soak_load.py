@@ -31,13 +31,14 @@ class Report:
         self.clear()
 
     def clear(self):
-        self.count, self.latencies, self.numbers = 0, [], defaultdict(list)
+        self.count, self.latencies, self.numbers, self.begin = 0, [], defaultdict(list), None
 
     def add(self, writer=None, number=None, begin=None, again=False):
         """`again`: the broker said that it comes again. One report has but one of the two, so that their order shows."""
         if again != self.again and self.count > 0:
             self.tell_when_due(now=True)
         self.again = again
+        self.begin = self.begin or time.monotonic_ns()
         self.count += 1
         if writer is not None:
             self.numbers[writer, again].append(number)
@@ -53,7 +54,7 @@ class Report:
         percentiles = {name: round(ordered[int(len(ordered) * share)], 3)
                        for name, share in (("p50", 0.5), ("p99", 0.99)) if ordered}
         numbers = [[*key, ranges(found)] for key, found in self.numbers.items()]
-        self.history.saw("report", count=self.count, numbers=numbers, **percentiles, **more)
+        self.history.saw("report", count=self.count, begin=self.begin, numbers=numbers, **percentiles, **more)
         self.clear()
 
 
@@ -138,8 +139,13 @@ def amqp_consumer(client):
                 channel.basic_ack(method.delivery_tag)
             if client.stopping.is_set():
                 return
-    over_connections(client, consume)
-    report.tell_when_due(now=True)
+
+    def consume_and_tell(connection):
+        try:
+            consume(connection)
+        finally:  # no report reaches over a restart: what comes again to another consumer began later
+            report.tell_when_due(now=True)
+    over_connections(client, consume_and_tell)
 
 
 def amqp_short_lived(client):

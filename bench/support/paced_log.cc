@@ -32,6 +32,12 @@ size_t receive(int fd, std::vector<char>& buffer) {  // 0 at the end
   return got < 0 ? 0 : static_cast<size_t>(got);
 }
 
+size_t receive_some(int fd, std::vector<char>& buffer) {
+  const size_t got = receive(fd, buffer);
+  if (got == 0) fail_with_errno("the server ended");
+  return got;
+}
+
 void serve(const PacedLogLoad& load, int producer, int consumer) {
   ScratchFile file(load.dir, 64 << 20);
   std::vector<char> buffer(buffer_bytes);
@@ -85,13 +91,13 @@ PacedLogResult run_paced_log(const PacedLogLoad& load) {
   });
   std::thread acknowledged([&, producer = producer] {
     std::vector<char> buffer(buffer_bytes);
-    for (size_t bytes = 0; bytes < (warm + total) * ack_bytes;) bytes += receive(producer, buffer);
+    for (size_t bytes = 0; bytes < (warm + total) * ack_bytes;) bytes += receive_some(producer, buffer);
   });
   PacedLogResult result;
   std::vector<char> buffer(buffer_bytes);
   uint64_t cpu_began = 0, received = 0;
   for (size_t have = 0; received < warm + total;) {
-    have += receive(consumer, buffer);
+    have += receive_some(consumer, buffer);
     if (have < load.message_bytes) continue;
     for (; have >= load.message_bytes; have -= load.message_bytes, received++) {
       if (received == warm) cpu_began = now_ns(server_clock);

@@ -49,7 +49,7 @@ class TcpConnection final : public Connection, public Resident {
 
   void finish_turn() override;
   void shut_down(std::string_view why) override { fail(why); }
-  bool has_much_to_send() const override { return out_.queued_bytes() > kBytesPerSendMax; }
+  bool has_much_to_send() const override { return out_.queued_bytes() > core_.send_bytes_max(); }
 
  private:
   enum class State : uint8_t { kOpen, kFlushing, kLingering, kClosed };

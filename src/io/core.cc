@@ -19,15 +19,17 @@ namespace {
 
 // How long one turn goes on collecting ready handlers before it must write and hand over mail.
 constexpr base::Duration kCollectMax = std::chrono::milliseconds(1);
-// Who reads at full speed does not delay the others: 512 KiB from cold memory take 1 ms.
+// Who reads at full speed delays the others less: 512 KiB from cold memory take 1 ms. Whole pages, as files are sent by.
 constexpr size_t kSendAloneBytes = 512 * base::limits::kKiB;
 constexpr size_t kSendTogetherBytes = 256 * base::limits::kKiB;
-constexpr size_t kSendBytesMin = 64 * base::limits::kKiB;
+constexpr size_t kSendBytesMin = 64 * base::limits::kKiB;  // with more than four of them the turn gets longer
+constexpr size_t kPageBytes = 4 * base::limits::kKiB;
 // Shorter than that of the workers, but for the one that syncs.
 constexpr auto kSlice = std::chrono::microseconds(500);
 
 size_t send_share(size_t residents) {
-  return residents <= 1 ? kSendAloneBytes : std::max(kSendBytesMin, kSendTogetherBytes / residents);
+  return residents <= 1 ? kSendAloneBytes
+                        : std::max(kSendBytesMin, kSendTogetherBytes / residents / kPageBytes * kPageBytes);
 }
 
 int64_t read_clock_ns(clockid_t clock) {

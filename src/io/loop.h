@@ -29,7 +29,8 @@ class Worker {
 
 // kYielding gets a tenth of a processor that its core wants as well: who waits for it does not delay all others.
 // kBackground gets the processor time that the cores leave and little more: for what nobody ever waits for.
-// kUrgent does little at a time and runs as soon as there is something: a core that never rests does not delay it.
+// kUrgent waits for the disk most of the time and runs as soon as there is something: a core that never rests does not
+// delay it.
 enum class Priority : uint8_t { kUsual, kUrgent, kYielding, kBackground };
 
 class Loop {

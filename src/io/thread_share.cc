@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <tuple>
 
@@ -29,21 +30,22 @@ struct SchedAttributes {
 };
 static_assert(sizeof(SchedAttributes) == 48);
 
+int own_nice() { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); }
 void set_nice(int nice) { std::ignore = setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice); }
 
 }  // namespace
 
 void run_in_slices_of(std::chrono::microseconds slice) {
   SchedAttributes attributes;
-  attributes.nice = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
+  attributes.nice = own_nice();
   attributes.runtime_ns = static_cast<uint64_t>(std::chrono::nanoseconds(slice).count());
   std::ignore = syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-void run_before_others() { set_nice(kBeforeOthersNice); }
+void run_before_others() { set_nice(std::min(own_nice(), kBeforeOthersNice)); }
 
-void run_yielding() { set_nice(kYieldingNice); }
+void run_yielding() { set_nice(std::max(own_nice(), kYieldingNice)); }
 
-void run_in_background() { set_nice(kBackgroundNice); }
+void run_in_background() { set_nice(std::max(own_nice(), kBackgroundNice)); }
 
 }  // namespace polylog::io

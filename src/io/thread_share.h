@@ -9,7 +9,7 @@ namespace polylog::io {
 // for longer: its share stays the same. From Linux 6.12 on; before, nothing changes, and it may wait for 3 ms.
 void run_in_slices_of(std::chrono::microseconds slice);
 
-// It goes before others, by nice -10, where that is allowed: to root, or with LimitNICE=-10 (RLIMIT_NICE, ulimit -e 30).
+// It goes before others, by nice -10, where that is allowed: by CAP_SYS_NICE, or LimitNICE=-10 (RLIMIT_NICE, ulimit -e 30).
 // A slice alone does not do: when a thread wakes just after its share is used up, nothing asks again before the next tick,
 // which is 4 ms away.
 void run_before_others();

@@ -12,10 +12,13 @@ constexpr auto kUrgentSlice = std::chrono::microseconds(100);
 
 void take_share(Priority priority) {
   switch (priority) {
-    case Priority::kUsual: return;
-    case Priority::kUrgent: run_before_others(); return run_in_slices_of(kUrgentSlice);
-    case Priority::kYielding: return run_yielding();
-    case Priority::kBackground: return run_in_background();
+    case Priority::kUsual: break;
+    case Priority::kUrgent:
+      run_before_others();
+      run_in_slices_of(kUrgentSlice);
+      break;
+    case Priority::kYielding: run_yielding(); break;
+    case Priority::kBackground: run_in_background(); break;
   }
 }
 

@@ -13,8 +13,9 @@ namespace {
 
 constexpr auto kWitnessAfter = std::chrono::seconds(1);
 constexpr auto kNobodyWaits = std::chrono::milliseconds(2);  // how long what nobody waits for may stay
-constexpr size_t kAppendMutationBytesMax = 128;              // without further pieces
-constexpr size_t kBucketsPerTurn = 512;                      // of the table of partitions
+constexpr size_t kUndurableShares = 4;           // of kInterval: one collects, producers are held from the second on
+constexpr size_t kAppendMutationBytesMax = 128;  // without further pieces
+constexpr size_t kBucketsPerTurn = 512;          // of the table of partitions
 constexpr size_t kPieceMutationBytes = 20;
 constexpr size_t kReserveFilesMin = 2;     // one to write to, one to lend to a checkpoint
 constexpr uint64_t kDiskShareOfBatch = 2;  // the WAL files of one batch take at most half of the disk
@@ -298,7 +299,12 @@ void Cell::end_turn(Wait wait) {
   if (failed_) return;
   witness_written_ = false;
   if (options_.durability == Durability::kInterval) {
-    wal_->send_full();  // so that memory stays bounded
+    // So that memory stays bounded; where there is little of it, a slot does not wait until it is full.
+    if (wal_->undurable_bytes() + wal_->open_bytes() > options_.undurable_bytes_max / kUndurableShares) {
+      wal_->seal();
+    } else {
+      wal_->send_full();
+    }
     seal_after(options_.durability_interval);
     commit(appended_lsn());
   } else if (wait == Wait::kSomeone) {
@@ -378,6 +384,7 @@ void Cell::load(const Partition& partition, std::vector<StoredBatch> batches, Co
   }
   if (until <= wal_->durable_end()) return cold_reads_.load(make_load(partition, std::move(batches)), std::move(done));
   if (failed_) return done(base::fail(base::ErrorCode::kIo, "the cell stopped before this was written"));
+  wal_->seal();  // with kInterval its end may still be collecting
   waiting_loads_.push_back({until, partition.key(), std::move(batches), std::move(done)});
 }
 

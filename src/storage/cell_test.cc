@@ -160,8 +160,29 @@ TEST_CASE("a_batch_in_pieces_is_read_while_it_is_still_on_its_way_to_the_disk") 
   const std::string text = test_batch(1, 3 * kit.cell->wal().part_bytes_max());
   REQUIRE(kit.append(kA, "small"));
   REQUIRE(kit.append(kA, text));
-  CHECK(kit.cell->find(kA)->committed() == Offset(2));
+  const Partition& partition = *kit.cell->find(kA);
+  CHECK(partition.committed() == Offset(2));
+  std::vector<StoredBatch> batches;
+  partition.read(Offset(0), partition.committed(), SIZE_MAX, batches);
+  bool is_answered = false;
+  kit.cell->load(partition, std::move(batches), [&](auto loaded) { is_answered = loaded.has_value(); });
+  kit.world.run_for(std::chrono::milliseconds(30));  // much less than the interval
+  CHECK(is_answered);
   CHECK(kit.contents(kA) == std::vector<std::string>{"small", text});
+}
+
+TEST_CASE("with_interval_durability_a_slot_that_little_memory_allows_does_not_wait_until_it_is_full") {
+  for (const bool is_much : {false, true}) {
+    CellKit kit;
+    kit.durability = Durability::kInterval;
+    kit.undurable_bytes_max = 256 * kKiB;
+    kit.open();
+    REQUIRE(kit.append(kA, "first"));
+    kit.settle();
+    REQUIRE(kit.append(kA, test_batch(1, is_much ? 64 * kKiB : 60 * kKiB)));
+    kit.world.run_for(std::chrono::milliseconds(30));
+    CHECK((kit.cell->wal().durable_lsn() == kit.cell->appended_lsn()) == is_much);
+  }
 }
 
 TEST_CASE("a_read_whose_beginning_was_trimmed_while_it_waited_for_the_disk_has_no_answer_rather_than_a_gap") {

@@ -158,7 +158,7 @@ void Wal::close() {
 }
 
 void Wal::seal() {
-  someone_waits_ = true;
+  someone_waits_ = open_ != nullptr;
   send_when_idle();
 }
 

@@ -75,7 +75,7 @@ class Wal {
   // Call at a turn's end when someone waits for what was added. What nobody waits for may stay in the open slot, to leave
   // with the next that matters.
   void seal();
-  void send_full();  // only what is closed, because it was full: what collects in the open slot is not cut short
+  void send_full();      // only what is closed, because it was full; the open slot goes on collecting
   void write_witness();  // an empty slot; only when nothing is open or in flight
   Lsn next_lsn() const { return next_lsn_; }
   Lsn durable_lsn() const { return durable_lsn_; }
@@ -83,7 +83,8 @@ class Wal {
   WalPosition durable_end() const { return durable_end_; }
   bool idle() const { return !open_ && closed_.empty() && in_flight_ == 0; }
   bool failed() const { return failed_; }
-  size_t undurable_bytes() const { return undurable_bytes_; }
+  size_t undurable_bytes() const { return undurable_bytes_; }  // in closed slots
+  size_t open_bytes() const { return open_ ? open_->batch_bytes + open_->mutations.size() : 0; }
   uint64_t written_bytes() const { return written_bytes_; }
   uint64_t mutation_bytes_total() const { return mutation_bytes_total_; }
   uint64_t sync_count() const { return sync_count_; }

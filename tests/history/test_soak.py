@@ -10,6 +10,7 @@ import pytest
 from harness import ROOT, scratch_dir
 
 sys.path.insert(0, str(ROOT / "bench"))
+import history  # noqa: E402
 import soak_identity  # noqa: E402
 import soak_load  # noqa: E402
 import soak_report  # noqa: E402
@@ -141,6 +142,19 @@ def test_reports_keep_what_came_again_in_its_place():
     report.tell_when_due(now=True)
     assert [numbers for report in told for numbers in report["numbers"]] == [
         ["w", True, [[1, 1]]], ["w", False, [[2, 2]]], ["w", True, [[2, 2]]]]
+
+
+def test_what_another_consumer_told_later_and_received_before_a_restart_comes_first(tmp_path):
+    for name, numbers, begin, end in (("slow", ["w", False, [[7, 7]]], 100, 900), ("quick", ["w", True, [[7, 7]]], 400, 410)):
+        line = {"type": "ok", "n": None, "at": end, "f": "report", "begin": begin, "numbers": [numbers]}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+    ops = [op for name in ("slow", "quick") for op in history.read_client(tmp_path / f"{name}.jsonl")]
+    found = soak_identity.Delivery(restarts=[300])
+    found.stored("w", [[7, 7]])
+    for op in soak_identity.in_order(ops):
+        for writer, again, numbers in op["numbers"]:
+            found.received(op.end, writer, numbers, again)
+    assert found.found["again"] == 1 and found.found["twice as if new"] == 0
 
 
 def test_a_short_soak_delivers_all_through_restarts_and_draws_its_plot():
