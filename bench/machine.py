@@ -1,6 +1,7 @@
 """Rows that compare polylog with the machine itself: the raw disk, the raw socket, the least possible log server.
 
-`client` of a row here holds two option sets: `limit` for bench_machine and `load` for bench_wire, unless they name a program or the row another client.
+`client` of a row here holds two option sets: `limit` for bench_machine and `load` for bench_wire, unless they name a program
+or the row another client.
 """
 
 import contextlib
