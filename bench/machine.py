@@ -57,7 +57,7 @@ ROWS = (
     Row("P10", "what durability adds to p50 at 5,000/s of 1 KiB / p50 of a raw commit",
         {"limit": {"what": "commits", "size": 4096}, "load": {"size": 1024, "rate": 5000, "linger": 0}},
         (Goal(P50, LOWER, 2.0, 1.4),), {"durability": "difference"}),
-    Row("floor-5k", "processor time of a message that is a commit of its own, 5,000/s of 1 KiB / the least durable broker",
+    Row("floor-5k", "a message that is a commit of its own, 5,000/s of 1 KiB / the least durable broker",
         {"limit": {"what": "paced", "rate": 5000, "size": 1024}, "load": {"size": 1024, "rate": 5000, "linger": 0}},
         (Goal(P50, LOWER, 1.5, 1.2), Goal(CPU, LOWER, 1.5, 1.2)), {"client": "kafka"}),
     Row("P12", "appends to a partition of the other core / of the same core, in the engine",

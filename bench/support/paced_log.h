@@ -1,7 +1,7 @@
 // The least possible durable broker at a fixed rate: one producer, one consumer, a commit for whatever a turn brought.
 // What a message costs there is the floor under any broker that acknowledges after the sync and does not wait for a second.
 //
-//   producer -> server   message of `message_bytes`        server -> producer   acknowledgement of 64 bytes
+//   producer -> server   message of `message_bytes`          server -> producer   acknowledgement of 64 bytes
 //   consumer -> server   request of 100 bytes now and then   server -> consumer   the message
 //
 // The server's one thread waits, receives, writes one block, syncs, then answers. It has no topics, no index, no checks.

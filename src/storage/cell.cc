@@ -303,7 +303,7 @@ void Cell::end_turn(Wait wait) {
     if (wal_->undurable_bytes() + wal_->open_bytes() > options_.undurable_bytes_max / kUndurableShares) {
       wal_->seal();
     } else {
-      wal_->send_full();
+      wal_->send_when_idle();
     }
     seal_after(options_.durability_interval);
     commit(appended_lsn());

@@ -162,8 +162,6 @@ void Wal::seal() {
   send_when_idle();
 }
 
-void Wal::send_full() { send_when_idle(); }
-
 // While a sync runs, the open slot goes on collecting: that is the group commit.
 void Wal::send_when_idle() {
   if (failed_ || in_flight_ > 0) return;

@@ -75,7 +75,8 @@ class Wal {
   // Call at a turn's end when someone waits for what was added. What nobody waits for may stay in the open slot, to leave
   // with the next that matters.
   void seal();
-  void send_full();      // only what is closed, because it was full; the open slot goes on collecting
+  // What is closed, because it was full. The open slot goes on collecting, unless seal() was called for it.
+  void send_when_idle();
   void write_witness();  // an empty slot; only when nothing is open or in flight
   Lsn next_lsn() const { return next_lsn_; }
   Lsn durable_lsn() const { return durable_lsn_; }
@@ -118,7 +119,6 @@ class Wal {
   bool open(size_t body_bytes, bool may_use_reserve);
   size_t body_bytes_max_at(const WalPosition& at) const;
   void close();
-  void send_when_idle();
   void submit();
   struct GroupEnd {
     SlotSeq seq;
