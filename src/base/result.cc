@@ -18,6 +18,7 @@ const char* name_of(ErrorCode code) {
     case ErrorCode::kDuplicate: return "duplicate";
     case ErrorCode::kFenced: return "fenced";
     case ErrorCode::kConflict: return "conflict";
+    case ErrorCode::kLimit: return "limit";
     case ErrorCode::kDiskFull: return "disk_full";
     case ErrorCode::kIo: return "io";
     case ErrorCode::kCorrupt: return "corrupt";

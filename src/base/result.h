@@ -27,6 +27,7 @@ enum class ErrorCode : uint8_t {
   kDuplicate,    // already appended, too long ago to know where
   kFenced,       // an older epoch of the same writer
   kConflict,     // concurrent change
+  kLimit,        // as many objects as there may be
   // operating errors
   kDiskFull,
   kIo,          // a read, write or sync failed

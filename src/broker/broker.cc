@@ -1,5 +1,6 @@
 #include "broker/broker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -7,6 +8,13 @@
 #include "broker/cell_engine.h"
 
 namespace polylog::broker {
+namespace {
+
+uint32_t partitions_to_make(const CatalogDelta& delta) {
+  return delta.what == CatalogDelta::What::kPut ? static_cast<uint32_t>(delta.record->partitions.size()) : 0;
+}
+
+}  // namespace
 
 Broker::Broker(Options options)
     : options_(std::move(options)),
@@ -150,8 +158,45 @@ void Broker::tell_all_epoch(base::CellId cell, base::Epoch epoch) {
 // --- catalog
 
 void Broker::apply_catalog(const CatalogDelta& delta) {
+  make_partitions(delta, 0, partitions_to_make(delta));
+  finish_delta(delta);
+}
+
+void Broker::make_partitions(const CatalogDelta& delta, uint32_t from, uint32_t to) {
+  if (from == to) return;
+  for (auto& [id, engine] : cells_) engine->make_partitions(*delta.record, from, to);
+}
+
+void Broker::finish_delta(const CatalogDelta& delta) {
   catalog_.apply(delta);
   for (auto& [id, engine] : cells_) engine->apply_catalog(delta);
+}
+
+void Broker::follow_catalog(CatalogDelta delta, io::Task done) {
+  following_.push_back({std::move(delta), std::move(done)});
+  if (!follow_armed_) follow_on();
+}
+
+void Broker::follow_on() {
+  while (!following_.empty()) {
+    Following& first = following_.front();
+    const uint32_t left = partitions_to_make(first.delta) - first.made;
+    const uint32_t share = std::min(left, may_make_);
+    make_partitions(first.delta, first.made, first.made + share);
+    first.made += share;
+    may_make_ -= share;
+    if (share < left) break;
+    finish_delta(first.delta);
+    first.done();
+    following_.pop_front();
+  }
+  if (following_.empty()) return;
+  follow_armed_ = true;
+  options_.loop.call_at(options_.loop.now(), [this] {
+    follow_armed_ = false;
+    may_make_ = kMadePerTurn;
+    follow_on();
+  });
 }
 
 void Broker::bury(const base::Uuid& stream, uint32_t partitions) {

@@ -4,6 +4,7 @@
 // Everything is called on the owning core only. submit() never blocks and never calls back into the session.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +24,8 @@
 #include "io/loop.h"
 
 namespace polylog::broker {
+
+inline constexpr uint32_t kMadePerTurn = 1024;  // partitions of new streams
 
 class CellEngine;
 class CatalogService;
@@ -85,7 +88,10 @@ class Broker {
 
   // --- for the catalog
   void set_catalog_service(CatalogService* service) { service_ = service; }  // on core 0
-  void apply_catalog(const CatalogDelta& delta);
+  void apply_catalog(const CatalogDelta& delta);                             // start-up: at once
+  // After those that came before it, kMadePerTurn partitions a turn; whoever then finds a stream finds all of it. `done`
+  // is run when it is applied.
+  void follow_catalog(CatalogDelta delta, io::Task done);
   void bury(const base::Uuid& stream, uint32_t partitions);  // start-up: see CellEngine::bury
 
  private:
@@ -95,6 +101,9 @@ class Broker {
   };
   void execute(base::CellId cell, ReplyTo from, CellRequest request);
   void dispatch();
+  void make_partitions(const CatalogDelta& delta, uint32_t from, uint32_t to);
+  void finish_delta(const CatalogDelta& delta);
+  void follow_on();
   void set_pressure(base::CellId cell, bool pressured, bool full);
   void tell_sessions_pressure();
   void bring(std::vector<Action> actions, base::MonoTime released_at);
@@ -105,6 +114,14 @@ class Broker {
   EgressBudget egress_;
   IngressBudget ingress_;
   Catalog catalog_;
+  struct Following {
+    CatalogDelta delta;
+    io::Task done;
+    uint32_t made = 0;  // of the stream's partitions
+  };
+  std::deque<Following> following_;
+  uint32_t may_make_ = kMadePerTurn;  // before a turn must end
+  bool follow_armed_ = false;
   std::unordered_map<uint64_t, Session*> sessions_;
   uint64_t next_session_ = 1;
   std::map<base::CellId, std::unique_ptr<CellEngine>> cells_;

@@ -58,7 +58,9 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
 
   void execute(ReplyTo from, CellRequest request);
   void session_closed(SessionId session);
-  // A stream was declared, changed or deleted.
+  // Of a stream that was declared or changed: those from `from` to before `to` that lie here.
+  void make_partitions(const StreamRecord& record, uint32_t from, uint32_t to);
+  // A stream was declared or changed, and its partitions are made; or it was deleted; or the settings are others.
   void apply_catalog(const CatalogDelta& delta);
   // Start-up: drops what a deleted stream left here, and reports it as dropped even if there was nothing.
   void bury(const base::Uuid& stream, uint32_t partitions);
@@ -130,7 +132,6 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   void start_loads(const std::shared_ptr<ReadOp>& op);
   Queue* find_queue(const base::PartitionKey& key);
   Queue& queue_for(const base::PartitionKey& key);
-  void make_partitions(const StreamRecord& record);
   void drop_partitions(std::span<const base::PartitionKey> keys);
   void drop_queue(const base::PartitionKey& key);
   void drop_some(const base::Uuid& stream, std::vector<base::PartitionKey> left, bool is_durable);

@@ -18,8 +18,9 @@ using storage::Partition;
 
 // --- catalog
 
-void CellEngine::make_partitions(const StreamRecord& record) {
-  for (uint32_t i = 0; i < record.partitions.size(); ++i) {
+void CellEngine::make_partitions(const StreamRecord& record, uint32_t from, uint32_t to) {
+  if (!opened_) return;
+  for (uint32_t i = from; i < to; ++i) {
     if (record.partitions[i] != cell_.id()) continue;
     Partition& partition = cell_.find_or_make(record.key(i), !record.durable || record.exclusive_owner.has_value());
     partition.set_moves_to_segments(record.kind == StreamKind::kStream);
@@ -79,7 +80,7 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
     groups_.stream_changed(record.name);
     arm_comparing();
   }
-  if (delta.what == CatalogDelta::What::kPut) return make_partitions(record);
+  if (delta.what == CatalogDelta::What::kPut) return;
   groups_.drop_stream(record.name);
   std::vector<base::PartitionKey> keys;
   for (uint32_t i = 0; i < record.partitions.size(); ++i)

@@ -1,4 +1,4 @@
-// What a cell does when streams go.
+// What a cell does when streams come and go.
 #include "broker/engine_test_kit.h"
 
 namespace polylog::broker {
@@ -55,6 +55,53 @@ TEST_CASE("a_stream_of_the_same_name_is_another_while_the_old_one_is_dropped") {
   CHECK(other.stream != kit.created.record->id);
   CHECK(kit.ask<AppendDone>(other, kit.batch(other, "y")).base_offset == base::Offset(0));
   CHECK(kit.left() == 0);
+}
+
+TEST_CASE("of_a_new_stream_with_many_partitions_a_share_is_made_in_a_turn_and_nobody_finds_it_before") {
+  EngineKit kit;
+  const Catalog& catalog = kit.brokers[0]->catalog();
+  const auto made = [&] {
+    size_t count = 0;
+    kit.brokers[0]->cell(base::CellId(0))->cell().for_each_partition([&](storage::Partition&) { ++count; });
+    return count;
+  };
+  const auto make_on = [&] {
+    const size_t before = made();
+    for (int events = 0; made() == before && events < 10'000; ++events) kit.world.step();
+    return made();
+  };
+  kit.send_catalog(CreateStream{.wanted = {.name = "wide"}, .partition_count = 2 * kMadePerTurn + 1});
+  kit.send_catalog(CreateStream{.wanted = {.name = "behind it"}});
+  CHECK(make_on() == kMadePerTurn);
+  CHECK(make_on() == 2 * kMadePerTurn);
+  CHECK(catalog.size() == 0);
+  CHECK(make_on() > 2 * kMadePerTurn);
+  CHECK(catalog.find("wide") != nullptr);
+  kit.settle();
+  CHECK(made() == 2 * kMadePerTurn + 2);
+  CHECK(catalog.size() == 2);
+}
+
+TEST_CASE("a_stream_that_is_deleted_while_it_is_made_leaves_nothing") {
+  EngineKit kit(2);
+  const Token created = kit.send_catalog(CreateStream{.wanted = {.name = "wide"}, .partition_count = 8 * kMadePerTurn});
+  const auto parts = [&] {
+    size_t count = 0;
+    for (uint16_t i = 0; i < 2; ++i)
+      kit.brokers[i]->cell(base::CellId(i))->cell().for_each_partition([&](storage::Partition&) { ++count; });
+    return count;
+  };
+  for (int events = 0; parts() == 0 && events < 10'000; ++events) kit.world.step();
+  const auto stored = kit.store->range("stream/");
+  REQUIRE(stored.size() == 1);
+  const auto record = decode_record(base::as_view(stored.begin()->second));
+  REQUIRE(record);
+  const Token removed = kit.send_catalog(DeleteStream{record->id});
+  kit.settle();
+  CHECK(kit.session->all<CatalogDone>(created).at(0).result);
+  CHECK(kit.session->all<CatalogDone>(removed).at(0).result);
+  CHECK(parts() == 0);
+  CHECK(kit.store->range("tomb/").empty());
 }
 
 }  // namespace

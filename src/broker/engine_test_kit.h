@@ -69,8 +69,11 @@ struct EngineKit {
       opened.push_back(engine->open().has_value());
       brokers[i]->add_cell(base::CellId(i), std::move(engine));
     }
-    service = std::make_unique<CatalogService>(CatalogService::Options{
-        .store = *store, .brokers = all, .cell_count = world.core_count(), .new_id = [this] { return new_id(); }});
+    service = std::make_unique<CatalogService>(CatalogService::Options{.store = *store,
+                                                                       .brokers = all,
+                                                                       .cell_count = world.core_count(),
+                                                                       .partitions_max = partitions_max,
+                                                                       .new_id = [this] { return new_id(); }});
     brokers[0]->set_catalog_service(service.get());
     const auto tombs = service->load();
     REQUIRE(tombs);
@@ -150,6 +153,7 @@ struct EngineKit {
   std::unique_ptr<CatalogService> service;
   std::unique_ptr<RecordingSession> session;
   size_t tail_bytes_max = 64 * base::limits::kMiB;  // from the next open() on
+  size_t partitions_max = SIZE_MAX;                 // likewise
   uint64_t next_token = 1;
 };
 

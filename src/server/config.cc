@@ -36,6 +36,11 @@ MemoryShares shares_of(uint64_t memory_bytes_max) {
   };
 }
 
+size_t partitions_max_of(uint64_t memory_bytes_max) {
+  constexpr uint64_t kMemoryBytesPerPartition = 10 * base::limits::kKiB;
+  return memory_bytes_max / kMemoryBytesPerPartition;
+}
+
 uint64_t compact_memory_bytes_of(const Config& config, const MemoryShares& shares) {
   constexpr uint64_t kAutoMax = 128 * base::limits::kMiB;
   return config.storage.compact_memory_bytes != 0 ? config.storage.compact_memory_bytes

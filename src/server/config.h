@@ -92,6 +92,8 @@ struct MemoryShares {
   uint64_t state_bytes;    // partitions, queues, groups, sessions
 };
 MemoryShares shares_of(uint64_t memory_bytes_max);
+// Streams' partitions and queues that there may be: each takes 2.5 to 4 KiB, and what the shares above leave free counts.
+size_t partitions_max_of(uint64_t memory_bytes_max);
 
 // The setting, or, where it is auto, a quarter of what state may take, at most 128 MiB.
 uint64_t compact_memory_bytes_of(const Config& config, const MemoryShares& shares);

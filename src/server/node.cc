@@ -194,7 +194,11 @@ base::Result<> Node::open_catalog() {
   meta_ = std::make_unique<storage::LocalMetaStore>(cores_->core(0), disk_, dir_->meta_path());
   TRY(meta_->open());
   catalog_ = std::make_unique<broker::CatalogService>(broker::CatalogService::Options{
-      .store = *meta_, .brokers = broker_list_, .cell_count = dir_->cells(), .new_id = base::Uuid::random});
+      .store = *meta_,
+      .brokers = broker_list_,
+      .cell_count = dir_->cells(),
+      .partitions_max = partitions_max_of(memory_bytes_max_of(config_, machine_memory_bytes())),
+      .new_id = base::Uuid::random});
   broker_list_[0]->set_catalog_service(catalog_.get());
   TRY_ASSIGN(const auto tombs, catalog_->load());
   for (broker::Broker* broker : broker_list_)

@@ -5,13 +5,14 @@ import pika
 import pytest
 
 from harness import Broker, closed_within
-from kafka_wire import (INVALID_TOPIC, MESSAGE_TOO_LARGE, METADATA, NONE, TOPIC_EXISTS, Batches, Wire, batch,
-                        batch_of_bytes)
+from kafka_wire import (INVALID_TOPIC, MESSAGE_TOO_LARGE, METADATA, NONE, POLICY_VIOLATION, TOPIC_EXISTS, Batches, Wire,
+                        batch, batch_of_bytes)
 
 MESSAGE_BYTES_MAX_DEFAULT = 1_048_588
 LARGE = 20_000_000
 REQUEST_BYTES_MAX = 104_857_600
 AMQP_MESSAGE_BYTES_MAX = 16 << 20
+MEMORY_BYTES, MEMORY_BYTES_PER_PARTITION = 64 << 20, 10 << 10
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,23 @@ def test_auto_creation_refuses_a_name_of_250_characters(wire):
     wire.send(METADATA, 4, struct.pack(">ih", 1, len(name)) + name + b"\1")
     assert struct.pack(">h", INVALID_TOPIC) + struct.pack(">h", len(name)) + name in wire.receive()
     assert wire.works()
+
+
+def test_there_are_as_many_partitions_and_queues_as_memory_allows_and_one_more_is_refused():
+    most = MEMORY_BYTES // MEMORY_BYTES_PER_PARTITION
+    with Broker("--set", f"memory_bytes_max={MEMORY_BYTES}") as small, Wire(small, 30) as wire:
+        amqp = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", small.ports["amqp"]))
+        amqp.channel().queue_declare("q", durable=True)
+        assert wire.create_topic("wide", partitions=most) == POLICY_VIOLATION
+        assert wire.create_topic("wide", partitions=most - 1) == NONE
+        assert wire.create_topic("more") == POLICY_VIOLATION
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as closed:
+            amqp.channel().queue_declare("more", durable=True)
+        assert closed.value.reply_code == 406 and "memory_bytes_max" in closed.value.reply_text
+        assert small.memory_bytes() <= 1.25 * MEMORY_BYTES
+        assert wire.delete_topic("wide") == NONE
+        assert wire.create_topic("more") == NONE
+        amqp.close()
 
 
 def test_a_queue_name_of_255_bytes_works_and_longer_ones_cannot_be_said(amqp):

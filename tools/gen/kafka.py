@@ -341,7 +341,7 @@ def make_source(api):
     for message in api.messages:
         lines += [
             f"bool decode(base::Reader& in, int16_t version, {message.name}& message) {{",
-            "  return decode_message<kVersions>(in, version, message);",
+            f"  return decode_message<kVersions, limits::k{'Request' if message.is_request else 'Response'}ElementsMax>(in, version, message);",
             "}",
             "",
             encode_signature(message, " {"),

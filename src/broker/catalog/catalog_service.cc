@@ -1,5 +1,9 @@
 #include "broker/catalog/catalog_service.h"
 
+#include <cstdlib>
+
+#include <fmt/format.h>
+
 #include "base/check.h"
 #include "base/limits.h"
 #include "broker/broker.h"
@@ -16,6 +20,8 @@ constexpr int64_t kWriterIdBlock = 1000;
 std::string stream_key(const base::Uuid& id) { return std::string(kStreamPrefix) + id.to_string(); }
 std::string tomb_key(const base::Uuid& id) { return std::string(kTombPrefix) + id.to_string(); }
 
+ptrdiff_t size_of(const Catalog::Record& record) { return record ? std::ssize(record->partitions) : 0; }
+
 std::unexpected<base::Error> not_found() { return base::fail(base::ErrorCode::kNotFound, "no such stream"); }
 
 }  // namespace
@@ -27,6 +33,7 @@ base::Result<std::vector<CatalogService::Tomb>> CatalogService::load() {
     TRY_ASSIGN(StreamRecord decoded, decode_record(base::as_view(value)));
     auto record = std::make_shared<const StreamRecord>(std::move(decoded));
     apply_to_master(nullptr, record);
+    partitions_ += record->partitions.size();
     for (Broker* broker : options_.brokers)
       broker->apply_catalog({.version = delta_version_, .what = CatalogDelta::What::kPut, .record = record});
   }
@@ -72,6 +79,16 @@ void CatalogService::place(StreamRecord& record, uint32_t partition_count) const
 
 // --- planning: what a request would change, against the master copy
 
+ptrdiff_t CatalogService::Change::growth() const { return changes() ? size_of(after) - size_of(before) : 0; }
+
+base::Result<> CatalogService::check_room(size_t partitions) const {
+  if (partitions_ + partitions <= options_.partitions_max) return {};
+  return base::fail(base::ErrorCode::kLimit,
+                    fmt::format("{} partitions and queues are as many as memory_bytes_max allows, and there are {}: "
+                                "delete some, or set it higher",
+                                options_.partitions_max, partitions_));
+}
+
 CatalogService::Change CatalogService::plan(const CreateStream& request) {
   Change change;
   if (request.wanted.name.empty() || request.wanted.name.size() > base::limits::kNameBytesMax) {
@@ -81,6 +98,8 @@ CatalogService::Change CatalogService::plan(const CreateStream& request) {
   } else if (const auto found = by_name_.find(request.wanted.name); found != by_name_.end()) {
     change.result = base::fail(base::ErrorCode::kExists, "the name is taken");
     change.before = change.after = found->second;
+  } else if (const auto room = check_room(request.partition_count); !room) {
+    change.result = room;
   } else {
     auto record = std::make_shared<StreamRecord>(request.wanted);
     record->id = options_.new_id();
@@ -125,6 +144,8 @@ CatalogService::Change CatalogService::plan(const AddPartitions& request) {
              request.partition_count > base::limits::kPartitionsPerStreamMax ||
              change.before->kind != StreamKind::kStream) {
     change.result = base::fail(base::ErrorCode::kInvalid, "the number of partitions can only grow");
+  } else if (const auto room = check_room(request.partition_count - change.before->partitions.size()); !room) {
+    change.result = room;
   } else if (!request.validate_only) {
     auto record = std::make_shared<StreamRecord>(*change.before);
     place(*record, request.partition_count);
@@ -185,6 +206,7 @@ void CatalogService::start(uint64_t number) {
     const StreamRecord& record = change.after ? *change.after : *change.before;
     change.stored = record.durable && !record.exclusive_owner;
   }
+  if (change.growth() > 0) partitions_ += static_cast<size_t>(change.growth());
   options_.store.commit(txn_of(change), [this, number](const base::Result<>& result) { on_durable(number, result); });
 }
 
@@ -207,6 +229,8 @@ void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
   change.durable = true;
   const std::string name = change.name;
   const bool changes = change.changes();
+  const ptrdiff_t growth = change.growth();
+  if (growth < 0 ? result.has_value() : !result) partitions_ -= static_cast<size_t>(std::abs(growth));
   if (changes && result) {
     apply_to_master(change.before, change.after);
     if (change.settings) settings_ = change.settings;
@@ -244,8 +268,9 @@ void CatalogService::broadcast(uint64_t number) {
   io::Loop& here = options_.brokers[0]->loop();
   for (Broker* broker : options_.brokers) {
     here.send(broker->loop().core(), [this, broker, delta, number] {
-      broker->apply_catalog(delta);
-      broker->loop().send(options_.brokers[0]->loop().core(), [this, number] { on_ack(number); });
+      broker->follow_catalog(delta, [this, broker, number] {
+        broker->loop().send(options_.brokers[0]->loop().core(), [this, number] { on_ack(number); });
+      });
     });
   }
 }

@@ -22,6 +22,7 @@ class CatalogService {
     storage::MetaStore& store;
     const std::vector<Broker*>& brokers;  // by core; [0] is this core's
     size_t cell_count = 1;
+    size_t partitions_max = SIZE_MAX;  // of all streams and queues together: no more are created
     std::function<base::Uuid()> new_id;
   };
   explicit CatalogService(Options options);
@@ -51,7 +52,9 @@ class CatalogService {
     std::string name;                       // of the stream it is about; empty: of none
     std::optional<CatalogRequest> request;  // until it is planned
     bool changes() const { return result && (before != after || settings != nullptr); }
+    ptrdiff_t growth() const;  // in partitions
   };
+  base::Result<> check_room(size_t partitions) const;
   Change plan(const CreateStream& request);
   Change plan(const DeleteStream& request);
   Change plan(const AlterStream& request);
@@ -78,6 +81,7 @@ class CatalogService {
   std::map<uint64_t, Change> changes_;                                  // by number, in order; answered from the front
   std::unordered_map<std::string, std::deque<uint64_t>> by_busy_name_;  // the first is under way, the rest wait
   uint64_t next_change_ = 1;
+  size_t partitions_ = 0;  // that there are and, of changes under way, that there may be
   uint64_t delta_version_ = 0;
   std::unordered_map<base::Uuid, std::set<base::CellId>> tombstones_;  // cells that still hold a part
   int64_t next_writer_id_ = 0, writer_ids_end_ = 0;

@@ -8,6 +8,22 @@ namespace {
 
 using base::ErrorCode;
 
+// Until even what was set aside for deletes is used up.
+void fill_up(EngineKit& kit) {
+  kit.disk.fill_after(0);
+  base::Result<> put;
+  for (int i = 0; i < 50 && put; ++i) {
+    kit.store->commit({.puts = {{"fill", std::string(300'000, 'f')}}, .removes = {}},
+                      [&](const base::Result<>& result) { put = result; });
+    kit.settle();
+  }
+}
+
+// Too large for what is left then.
+CreateStream large(const std::string& name) {
+  return {.wanted = {.name = name, .attributes = {{"k", std::string(400'000, 'x')}}}};
+}
+
 TEST_CASE("a_created_stream_is_found_on_every_core_and_after_a_restart") {
   EngineKit kit(3);
   const auto done = kit.create("orders", 5);
@@ -28,6 +44,49 @@ TEST_CASE("names_and_partition_counts_have_limits") {
   CHECK(kit.create("p0", 0).result.error().code == ErrorCode::kInvalid);
   CHECK(kit.create("p", base::limits::kPartitionsPerStreamMax + 1).result.error().code == ErrorCode::kInvalid);
   CHECK(kit.create("q", base::limits::kPartitionsPerStreamMax).result);
+}
+
+TEST_CASE("there_are_no_more_partitions_than_the_limit") {
+  EngineKit kit;
+  const auto before = kit.create("from before", 6);
+  kit.partitions_max = 5;
+  kit.crash();
+  const auto refused = [](const CatalogDone& done) {
+    return !done.result && done.result.error().code == ErrorCode::kLimit;
+  };
+  CHECK(kit.brokers[0]->catalog().find("from before")->partitions.size() == 6);
+  CHECK(refused(kit.create("one")));
+  CHECK(kit.change(DeleteStream{before.record->id}).result);
+  CHECK(refused(kit.create("six", 6)));
+  const auto three = kit.create("three", 3);
+  CHECK(refused(kit.change(AddPartitions{three.record->id, 6})));
+  CHECK(
+      refused(kit.change(CreateStream{.wanted = {.name = "three more"}, .partition_count = 3, .validate_only = true})));
+  CHECK(kit.create("q", 1, StreamKind::kQueue).result);
+  CHECK(kit.change(AddPartitions{three.record->id, 4}).result);
+  CHECK(refused(kit.create("one")));
+  kit.crash();
+  CHECK(refused(kit.create("one")));
+  CHECK(kit.change(DeleteStream{three.record->id}).result);
+  CHECK(refused(kit.create("five", 5)));
+  CHECK(kit.create("four", 4).result);
+}
+
+TEST_CASE("the_limit_counts_what_is_under_way_and_not_what_failed") {
+  EngineKit kit;
+  kit.partitions_max = 2;
+  kit.crash();
+  const Token first = kit.send_catalog(CreateStream{.wanted = {.name = "a"}, .partition_count = 2});
+  const Token second = kit.send_catalog(CreateStream{.wanted = {.name = "b"}});
+  kit.settle();
+  const auto a = kit.session->all<CatalogDone>(first).at(0);
+  CHECK(a.result);
+  CHECK(kit.session->all<CatalogDone>(second).at(0).result.error().code == ErrorCode::kLimit);
+  CHECK(kit.change(DeleteStream{a.record->id}).result);
+  fill_up(kit);
+  CHECK(kit.change(large("x")).result.error().code == ErrorCode::kDiskFull);
+  kit.disk.faults.capacity_bytes = UINT64_MAX;
+  CHECK(kit.create("c", 2).result);
 }
 
 TEST_CASE("validate_only_changes_nothing") {
@@ -155,18 +214,9 @@ TEST_CASE("a_change_the_meta_store_refuses_leaves_no_trace_and_nothing_is_built_
   EngineKit kit(2);
   const auto kept = kit.create("kept");
   kit.settle();
-  // Until even what was set aside for deletes is used up.
-  kit.disk.fill_after(0);
-  base::Result<> put;
-  for (int i = 0; i < 50 && put; ++i) {
-    kit.store->commit({.puts = {{"fill", std::string(300'000, 'f')}}, .removes = {}},
-                      [&](const base::Result<>& result) { put = result; });
-    kit.settle();
-  }
-  const Token created =
-      kit.send_catalog(CreateStream{.wanted = {.name = "x", .attributes = {{"k", std::string(400'000, 'x')}}}});
-  const Token again =
-      kit.send_catalog(CreateStream{.wanted = {.name = "x", .attributes = {{"k", std::string(400'000, 'x')}}}});
+  fill_up(kit);
+  const Token created = kit.send_catalog(large("x"));
+  const Token again = kit.send_catalog(large("x"));
   const Token altered = kit.send_catalog(AlterStream{kept.record->id, 1, {{"k", std::string(400'000, 'x')}}});
   kit.settle();
   for (const Token token : {created, again, altered}) {

@@ -18,7 +18,8 @@ ReplyCode code_of(base::ErrorCode code) {
     case base::ErrorCode::kExists:
     case base::ErrorCode::kInvalid:
     case base::ErrorCode::kOutOfRange:
-    case base::ErrorCode::kConflict: return ReplyCode::kPreconditionFailed;
+    case base::ErrorCode::kConflict:
+    case base::ErrorCode::kLimit: return ReplyCode::kPreconditionFailed;
     case base::ErrorCode::kUnsupported: return ReplyCode::kNotImplemented;
     case base::ErrorCode::kDiskFull:
     case base::ErrorCode::kOverloaded: return ReplyCode::kResourceError;

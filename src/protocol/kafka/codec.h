@@ -310,10 +310,10 @@ class Encoder {
   std::vector<RecordsAt>* records_;
 };
 
-template <VersionRange kVersions, typename M>
+template <VersionRange kVersions, size_t kElementsMax, typename M>
 bool decode_message(base::Reader& in, int16_t version, M& message) {
   if (!kVersions.contains(version)) return false;
-  size_t elements_left = limits::kMessageElementsMax;
+  size_t elements_left = kElementsMax;
   if constexpr (kVersions.flexible_from <= kVersions.last) {
     if (version >= kVersions.flexible_from) {
       Decoder<true> io(in, version, elements_left);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr auto kNextTurn = std::chrono::microseconds(1);  // a timer due now could fire before anything was sent
 constexpr auto kLookEvery = std::chrono::milliseconds(250);
-constexpr auto kStalledMax = std::chrono::seconds(5);
+constexpr int kIdleLooksMax = 20;  // 5 s. Not by the clock: a process that was stopped for a while has not sent either
 
 }  // namespace
 
@@ -21,7 +21,7 @@ void EgressWatch::note(size_t held_bytes) {
   if (timer_.value == 0 && bytes < kReplyBytesMin) return;
   share_.set(bytes);
   if (timer_.value != 0) return;
-  progress_at_ = loop_.now();
+  idle_looks_ = 0;
   queued_bytes_seen_ = 0;
   timer_ = loop_.call_at(loop_.now() + kNextTurn, [this] { look(); });
 }
@@ -31,9 +31,10 @@ void EgressWatch::look() {
   const size_t queued_bytes = connection_.out().queued_bytes();
   share_.set(held_bytes_ + queued_bytes);
   if (share_.bytes() == 0) return;
-  if (queued_bytes != queued_bytes_seen_ || queued_bytes == 0) progress_at_ = loop_.now();
+  const bool is_idle = queued_bytes == queued_bytes_seen_ && queued_bytes != 0;
+  idle_looks_ = is_idle ? idle_looks_ + 1 : 0;
   queued_bytes_seen_ = queued_bytes;
-  if (budget_.is_short() && loop_.now() - progress_at_ >= kStalledMax) {
+  if (budget_.is_short() && idle_looks_ >= kIdleLooksMax) {
     base::log_warn("kafka", "closing a connection",
                    {{"peer", connection_.peer()}, {"why", "it reads nothing, and memory for replies is short"}});
     return connection_.close_now();

@@ -29,7 +29,7 @@ class EgressWatch {
   broker::EgressBudget::Share share_;
   size_t held_bytes_ = 0;
   size_t queued_bytes_seen_ = 0;
-  base::MonoTime progress_at_;
+  int idle_looks_ = 0;  // in turn, at which nothing had been read
   io::TimerId timer_;
 };
 

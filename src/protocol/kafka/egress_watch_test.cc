@@ -12,7 +12,8 @@ namespace {
 using std::chrono::milliseconds, std::chrono::seconds;
 
 struct Watched {
-  explicit Watched(size_t budget_bytes) : world({}), budget(budget_bytes) {}
+  explicit Watched(size_t budget_bytes, base::Duration timer_late_max = {})
+      : world({.timer_late_max = timer_late_max}), budget(budget_bytes) {}
   void reply(size_t bytes) {
     connection.out().write(base::as_view(std::string(bytes, 'r')));
     watch.note(0);
@@ -67,6 +68,16 @@ TEST_CASE("who_reads_nothing_for_five_seconds_is_closed_when_memory_is_short_and
   }
   CHECK(!slow.connection.closed);
   CHECK(!rich.connection.closed);
+}
+
+TEST_CASE("nobody_is_closed_because_the_broker_itself_stood_still") {
+  Watched watched(2 * kLarge - 1, seconds(10));
+  watched.reply(kLarge);
+  watched.world.run_for(seconds(30));
+  CHECK(watched.budget.is_short());
+  CHECK(!watched.connection.closed);
+  watched.world.run_for(seconds(300));
+  CHECK(watched.connection.closed);
 }
 
 TEST_CASE("replies_that_wait_for_an_older_one_count_too") {

@@ -18,6 +18,7 @@ ErrorRow wire_error(base::ErrorCode error) {
     case base::ErrorCode::kDuplicate: return {ErrorCode::kDuplicateSequenceNumber};
     case base::ErrorCode::kFenced: return {ErrorCode::kInvalidProducerEpoch};
     case base::ErrorCode::kConflict: return {ErrorCode::kUnknownServerError};
+    case base::ErrorCode::kLimit: return {ErrorCode::kPolicyViolation};
     case base::ErrorCode::kDiskFull: return {ErrorCode::kKafkaStorageError};
     case base::ErrorCode::kIo: return {ErrorCode::kKafkaStorageError};
     case base::ErrorCode::kCorrupt: return {ErrorCode::kKafkaStorageError};

@@ -10,7 +10,9 @@ namespace polylog::kafka::limits {
 
 inline constexpr int32_t kFrameBytesMax = 104'857'600;        // socket.request.max.bytes; longer closes the connection
 inline constexpr size_t kStringBytesMax = 32'767;             // a string's length was an int16 first
-inline constexpr size_t kMessageElementsMax = 1'000'000;      // array elements in one message, all arrays together
+inline constexpr size_t kRequestElementsMax = 250'000;        // array elements, all arrays together: handled in a turn
+inline constexpr size_t kResponseElementsMax = 1'000'000;     // likewise, of what another broker answers
+inline constexpr size_t kCreatedTopicsMax = 10'000;           // of one request
 inline constexpr size_t kDecompressedBytesMax = 104'857'600;  // of one record batch
 inline constexpr size_t kUnpackedRequestBytesMax = 4 * kDecompressedBytesMax;  // all batches of a Produce together
 inline constexpr size_t kUnpackedInlineBytesMax = 64 * base::limits::kKiB;     // of one batch: more goes off the core

@@ -2,6 +2,8 @@
 // when something changes; the answer keeps the shape of the request.
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -146,7 +148,9 @@ void fetch_one_group(const Call& call, const OffsetFetchRequest& request) {
 void fetch_groups(const Call& call, const OffsetFetchRequest& request) {
   auto gather = std::make_shared<Gather<OffsetFetchResponse>>(call);
   auto& groups = gather->response().groups;
+  std::unordered_set<std::string_view> seen;  // each group once: it may have very many offsets
   for (const OffsetFetchRequest::Group& asked : request.groups) {
+    if (!seen.insert(asked.group_id).second) continue;
     groups.push_back({.group_id = std::string(asked.group_id)});
     const auto cell = open_cell_of_group(call.broker(), asked.group_id);
     if (!cell) {

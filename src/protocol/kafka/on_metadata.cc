@@ -3,9 +3,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
+#include "protocol/kafka/catalog_changes.h"
 #include "protocol/kafka/errors.h"
 #include "protocol/kafka/gen/describe_cluster.h"
 #include "protocol/kafka/gen/metadata.h"
@@ -37,18 +39,24 @@ class MetadataCall final : public PendingCall {
  private:
   void describe_asked(const MetadataRequest::Topic& asked, TopicReply& reply);
   void describe(const broker::StreamRecord& topic, TopicReply& reply);
-  void create(std::string_view name, size_t reply_index);
+  void create(size_t place);
+  void go_on();
   void describe_brokers();
 
   Call call_;
   MetadataResponse response_;
-  std::unordered_map<uint64_t, size_t> creating_;  // by token: the topic's place in the response
+  CatalogChanges creating_;
+  size_t created_ = 0;
   bool may_create_;
   bool wants_topic_operations_;
 };
 
 bool wants_all(const MetadataRequest& request, int16_t version) {
   return !request.topics || (version == 0 && request.topics->empty());
+}
+
+bool is_by_id(const MetadataRequest::Topic& asked) {
+  return !asked.name || (asked.name->empty() && !asked.topic_id.is_nil());  // Java leaves the name empty
 }
 
 void MetadataCall::run(const MetadataRequest& request) {
@@ -58,12 +66,19 @@ void MetadataCall::run(const MetadataRequest& request) {
     for (const Topic& topic : all_topics(call_.broker())) describe(*topic, response_.topics.emplace_back());
     return call_.reply(response_);
   }
-  response_.topics.resize(request.topics->size());
-  for (size_t i = 0; i < request.topics->size(); ++i) {
-    TopicReply& reply = response_.topics[i];
-    describe_asked((*request.topics)[i], reply);
-    if (reply.error_code == ErrorCode::kUnknownTopicOrPartition && may_create_) create(*reply.name, i);
+  std::unordered_set<std::string_view> names;  // each topic once: it may have very many partitions
+  std::unordered_set<base::Uuid> ids;
+  for (const MetadataRequest::Topic& asked : *request.topics) {
+    if (!(is_by_id(asked) ? ids.insert(asked.topic_id).second : names.insert(*asked.name).second)) continue;
+    TopicReply& reply = response_.topics.emplace_back();
+    describe_asked(asked, reply);
+    if (reply.error_code == ErrorCode::kUnknownTopicOrPartition && may_create_) create(response_.topics.size() - 1);
   }
+  go_on();
+}
+
+void MetadataCall::go_on() {
+  creating_.send(call_, shared_from_this());
   if (creating_.empty()) call_.reply(response_);
 }
 
@@ -75,8 +90,7 @@ void MetadataCall::describe_brokers() {
 }
 
 void MetadataCall::describe_asked(const MetadataRequest::Topic& asked, TopicReply& reply) {
-  const bool is_by_id = !asked.name || (asked.name->empty() && !asked.topic_id.is_nil());  // Java leaves the name empty
-  if (is_by_id) {
+  if (is_by_id(asked)) {
     reply.topic_id = asked.topic_id;
     const Topic topic = find_topic(call_.broker(), asked.topic_id);
     if (topic != nullptr) return describe(*topic, reply);
@@ -99,32 +113,31 @@ void MetadataCall::describe(const broker::StreamRecord& topic, TopicReply& reply
   }
 }
 
-void MetadataCall::create(std::string_view name, size_t reply_index) {
-  if (collides_with_topic(call_.broker(), name)) {
-    response_.topics[reply_index].error_code = ErrorCode::kInvalidTopic;
-    return;
+void MetadataCall::create(size_t place) {
+  TopicReply& reply = response_.topics[place];
+  if (collides_with_topic(call_.broker(), *reply.name)) {
+    reply.error_code = ErrorCode::kInvalidTopic;
+  } else if (created_ == limits::kCreatedTopicsMax) {
+    reply.error_code = ErrorCode::kLeaderNotAvailable;  // clients ask again
+  } else {
+    ++created_;
+    creating_.add(place, broker::CreateStream{.wanted = {.name = *reply.name},
+                                              .partition_count = static_cast<uint32_t>(call_.config().num_partitions)});
   }
-  broker::CreateStream request{.wanted = {.name = std::string(name)},
-                               .partition_count = static_cast<uint32_t>(call_.config().num_partitions)};
-  const broker::ReplyTo reply_to = call_.expect(shared_from_this());
-  creating_.emplace(reply_to.token.value, reply_index);
-  call_.broker().change_catalog(reply_to, std::move(request));
 }
 
 void MetadataCall::on_action(broker::Token token, broker::ActionBody&& body) {
   const auto& done = std::get<broker::CatalogDone>(body);
-  const auto creating = creating_.find(token.value);
-  TopicReply& reply = response_.topics[creating->second];
+  TopicReply& reply = response_.topics[creating_.take(token)];
   const bool exists = done.result || done.result.error().code == base::ErrorCode::kExists;
   if (!exists) {
-    reply.error_code = ErrorCode::kLeaderNotAvailable;  // e.g. the disk is full; clients ask again
+    reply.error_code = ErrorCode::kLeaderNotAvailable;  // the disk is full, or there are too many; clients ask again
   } else if (done.record->kind != broker::StreamKind::kStream) {
     reply.error_code = ErrorCode::kInvalidTopic;  // a queue has the name
   } else {
     describe(*done.record, reply);
   }
-  creating_.erase(creating);
-  if (creating_.empty()) call_.reply(response_);
+  go_on();
 }
 
 // Versions 10 and 11 have the field for ids, but must be asked by name.

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -117,9 +119,11 @@ class ProducersCall final : public PendingCall {
   explicit ProducersCall(const Call& call) : call_(call) {}
 
   void run(const DescribeProducersRequest& request) {
+    std::set<std::pair<std::string_view, int32_t>> seen;  // each partition once: it may have very many producers
     for (const DescribeProducersRequest::Topic& asked : request.topics) {
       response_.topics.push_back({.name = std::string(asked.name)});
       for (const int32_t index : asked.partition_indexes) {
+        if (!seen.emplace(asked.name, index).second) continue;
         response_.topics.back().partitions.push_back({.partition_index = index});
       }
     }

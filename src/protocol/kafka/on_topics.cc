@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "protocol/kafka/broker_config.h"
+#include "protocol/kafka/catalog_changes.h"
 #include "protocol/kafka/errors.h"
 #include "protocol/kafka/gen/create_partitions.h"
 #include "protocol/kafka/gen/create_topics.h"
@@ -40,8 +40,7 @@ Refusal refusal_of(const base::Error& error) {
   return {to_wire(error.code), error.text.empty() ? base::name_of(error.code) : error.text};
 }
 
-// Sends catalog changes and hands each answer, with the place in the response that it is for, to `absorb`; replies after
-// the last one. Changes may be sent while it is filled; start() ends that.
+// Hands each answer to a change, with the place in the response that it is for, to `absorb`; replies after the last one.
 template <typename Response>
 class CatalogCall final : public PendingCall {
  public:
@@ -49,26 +48,21 @@ class CatalogCall final : public PendingCall {
   CatalogCall(const Call& call, Absorb absorb) : call_(call), absorb_(absorb) {}
 
   Response& response() { return response_; }
-  void change(size_t index, broker::CatalogRequest request) {
-    const broker::ReplyTo reply_to = call_.expect(shared_from_this());
-    index_of_.emplace(reply_to.token.value, index);
-    call_.broker().change_catalog(reply_to, std::move(request));
-  }
-  void finish_if_answered() {
-    if (index_of_.empty()) call_.reply(response_);
+  CatalogChanges& changes() { return changes_; }
+  void go_on() {
+    changes_.send(call_, shared_from_this());
+    if (changes_.empty()) call_.reply(response_);
   }
   void on_action(broker::Token token, broker::ActionBody&& body) override {
-    const auto found = index_of_.find(token.value);
-    absorb_(call_, response_, found->second, std::get<broker::CatalogDone>(body));
-    index_of_.erase(found);
-    finish_if_answered();
+    absorb_(call_, response_, changes_.take(token), std::get<broker::CatalogDone>(body));
+    go_on();
   }
 
  private:
   Call call_;
   Absorb absorb_;
   Response response_;
-  std::unordered_map<uint64_t, size_t> index_of_;  // by token
+  CatalogChanges changes_;
 };
 
 // ---- CreateTopics
@@ -269,6 +263,11 @@ void handle_create_topics(Call call, base::View body) {
     const CreateAsked& asked = request.topics[i];
     CreateReply& reply = replies.emplace_back();
     reply.name = asked.name;
+    if (request.topics.size() > limits::kCreatedTopicsMax) {
+      set_error(reply, {ErrorCode::kPolicyViolation,
+                        fmt::format("a request creates at most {} topics", limits::kCreatedTopicsMax)});
+      continue;
+    }
     if (repeated.contains(asked.name)) {
       set_error(reply, {ErrorCode::kInvalidRequest, "the topic is in the request more than once"});
       continue;
@@ -279,9 +278,9 @@ void handle_create_topics(Call call, base::View body) {
       continue;
     }
     create->validate_only = request.validate_only;
-    pending->change(i, std::move(*create));
+    pending->changes().add(i, std::move(*create));
   }
-  pending->finish_if_answered();
+  pending->go_on();
 }
 
 void handle_delete_topics(Call call, base::View body) {
@@ -305,9 +304,9 @@ void handle_delete_topics(Call call, base::View body) {
     }
     reply.name = topic->name;
     reply.topic_id = topic->id;
-    pending->change(i, broker::DeleteStream{.id = topic->id});
+    pending->changes().add(i, broker::DeleteStream{.id = topic->id});
   }
-  pending->finish_if_answered();
+  pending->go_on();
 }
 
 void handle_create_partitions(Call call, base::View body) {
@@ -329,9 +328,9 @@ void handle_create_partitions(Call call, base::View body) {
       continue;
     }
     add->validate_only = request.validate_only;
-    pending->change(i, *add);
+    pending->changes().add(i, *add);
   }
-  pending->finish_if_answered();
+  pending->go_on();
 }
 
 }  // namespace polylog::kafka

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -79,11 +80,11 @@ class TestBroker {
   }
   base::Uuid new_id() {
     base::Uuid id;
-    id.bytes[0] = 1;
-    id.bytes[15] = ++ids_;
+    const uint64_t number = ++ids_;
+    std::memcpy(id.bytes.data(), &number, sizeof(number));
     return id;
   }
-  uint8_t ids_ = 0;
+  uint64_t ids_ = 0;
 };
 
 // A connection whose other end is the test.

@@ -180,8 +180,8 @@ TEST_CASE("a_message_holds_no_more_array_elements_than_the_limit") {
     base::Reader in(out.view());
     return decode(in, 0, request);
   };
-  CHECK(decodes(limits::kMessageElementsMax));
-  CHECK_FALSE(decodes(limits::kMessageElementsMax + 1));
+  CHECK(decodes(limits::kRequestElementsMax));
+  CHECK_FALSE(decodes(limits::kRequestElementsMax + 1));
 }
 
 TEST_CASE("strings_are_bounded_in_both_encodings") {

@@ -31,6 +31,7 @@ WireError wire_error(ErrorCode code) {
     case ErrorCode::kNotAllowed: return {403, "not_allowed"};
     case ErrorCode::kUnsupported: return {400, "unsupported"};
     case ErrorCode::kOutOfRange: return {400, "out_of_range"};
+    case ErrorCode::kLimit: return {409, "limit"};
     case ErrorCode::kDiskFull: return {503, "disk_full"};
     case ErrorCode::kCorrupt: return {500, "corrupt"};
     case ErrorCode::kIo:

@@ -52,7 +52,7 @@ static void fields(Io& io, Ref<Io, AlterConfigsResponse> m) {
 static constexpr VersionRange kVersions{0, 2, 2};
 
 bool decode(base::Reader& in, int16_t version, AlterConfigsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const AlterConfigsRequest& message) {
@@ -60,7 +60,7 @@ void encode(base::Writer& out, int16_t version, const AlterConfigsRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, AlterConfigsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const AlterConfigsResponse& message) {

@@ -55,7 +55,7 @@ static void fields(Io& io, Ref<Io, ApiVersionsResponse> m) {
 static constexpr VersionRange kVersions{0, 4, 3};
 
 bool decode(base::Reader& in, int16_t version, ApiVersionsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ApiVersionsRequest& message) {
@@ -63,7 +63,7 @@ void encode(base::Writer& out, int16_t version, const ApiVersionsRequest& messag
 }
 
 bool decode(base::Reader& in, int16_t version, ApiVersionsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ApiVersionsResponse& message) {

@@ -73,7 +73,7 @@ static void fields(Io& io, Ref<Io, ConsumerGroupDescribeResponse> m) {
 static constexpr VersionRange kVersions{0, 1, 0};
 
 bool decode(base::Reader& in, int16_t version, ConsumerGroupDescribeRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ConsumerGroupDescribeRequest& message) {
@@ -81,7 +81,7 @@ void encode(base::Writer& out, int16_t version, const ConsumerGroupDescribeReque
 }
 
 bool decode(base::Reader& in, int16_t version, ConsumerGroupDescribeResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ConsumerGroupDescribeResponse& message) {

@@ -60,7 +60,7 @@ static void fields(Io& io, Ref<Io, ConsumerGroupHeartbeatResponse> m) {
 static constexpr VersionRange kVersions{0, 1, 0};
 
 bool decode(base::Reader& in, int16_t version, ConsumerGroupHeartbeatRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ConsumerGroupHeartbeatRequest& message) {
@@ -68,7 +68,7 @@ void encode(base::Writer& out, int16_t version, const ConsumerGroupHeartbeatRequ
 }
 
 bool decode(base::Reader& in, int16_t version, ConsumerGroupHeartbeatResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ConsumerGroupHeartbeatResponse& message) {

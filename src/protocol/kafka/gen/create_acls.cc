@@ -44,7 +44,7 @@ static void fields(Io& io, Ref<Io, CreateAclsResponse> m) {
 static constexpr VersionRange kVersions{1, 3, 2};
 
 bool decode(base::Reader& in, int16_t version, CreateAclsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const CreateAclsRequest& message) {
@@ -52,7 +52,7 @@ void encode(base::Writer& out, int16_t version, const CreateAclsRequest& message
 }
 
 bool decode(base::Reader& in, int16_t version, CreateAclsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const CreateAclsResponse& message) {

@@ -51,7 +51,7 @@ static void fields(Io& io, Ref<Io, CreatePartitionsResponse> m) {
 static constexpr VersionRange kVersions{0, 3, 2};
 
 bool decode(base::Reader& in, int16_t version, CreatePartitionsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const CreatePartitionsRequest& message) {
@@ -59,7 +59,7 @@ void encode(base::Writer& out, int16_t version, const CreatePartitionsRequest& m
 }
 
 bool decode(base::Reader& in, int16_t version, CreatePartitionsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const CreatePartitionsResponse& message) {

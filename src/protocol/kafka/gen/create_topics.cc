@@ -80,7 +80,7 @@ static void fields(Io& io, Ref<Io, CreateTopicsResponse> m) {
 static constexpr VersionRange kVersions{2, 7, 5};
 
 bool decode(base::Reader& in, int16_t version, CreateTopicsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const CreateTopicsRequest& message) {
@@ -88,7 +88,7 @@ void encode(base::Writer& out, int16_t version, const CreateTopicsRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, CreateTopicsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const CreateTopicsResponse& message) {

@@ -61,7 +61,7 @@ static void fields(Io& io, Ref<Io, DeleteAclsResponse> m) {
 static constexpr VersionRange kVersions{1, 3, 2};
 
 bool decode(base::Reader& in, int16_t version, DeleteAclsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteAclsRequest& message) {
@@ -69,7 +69,7 @@ void encode(base::Writer& out, int16_t version, const DeleteAclsRequest& message
 }
 
 bool decode(base::Reader& in, int16_t version, DeleteAclsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteAclsResponse& message) {

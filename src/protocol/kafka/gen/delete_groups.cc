@@ -30,7 +30,7 @@ static void fields(Io& io, Ref<Io, DeleteGroupsResponse> m) {
 static constexpr VersionRange kVersions{0, 2, 2};
 
 bool decode(base::Reader& in, int16_t version, DeleteGroupsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteGroupsRequest& message) {
@@ -38,7 +38,7 @@ void encode(base::Writer& out, int16_t version, const DeleteGroupsRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, DeleteGroupsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteGroupsResponse& message) {

@@ -59,7 +59,7 @@ static void fields(Io& io, Ref<Io, DeleteRecordsResponse> m) {
 static constexpr VersionRange kVersions{0, 2, 2};
 
 bool decode(base::Reader& in, int16_t version, DeleteRecordsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteRecordsRequest& message) {
@@ -67,7 +67,7 @@ void encode(base::Writer& out, int16_t version, const DeleteRecordsRequest& mess
 }
 
 bool decode(base::Reader& in, int16_t version, DeleteRecordsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteRecordsResponse& message) {

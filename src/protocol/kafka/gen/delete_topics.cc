@@ -45,7 +45,7 @@ static void fields(Io& io, Ref<Io, DeleteTopicsResponse> m) {
 static constexpr VersionRange kVersions{1, 6, 4};
 
 bool decode(base::Reader& in, int16_t version, DeleteTopicsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteTopicsRequest& message) {
@@ -53,7 +53,7 @@ void encode(base::Writer& out, int16_t version, const DeleteTopicsRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, DeleteTopicsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DeleteTopicsResponse& message) {

@@ -51,7 +51,7 @@ static void fields(Io& io, Ref<Io, DescribeAclsResponse> m) {
 static constexpr VersionRange kVersions{1, 3, 2};
 
 bool decode(base::Reader& in, int16_t version, DescribeAclsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeAclsRequest& message) {
@@ -59,7 +59,7 @@ void encode(base::Writer& out, int16_t version, const DescribeAclsRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeAclsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeAclsResponse& message) {

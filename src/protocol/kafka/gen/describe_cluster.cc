@@ -44,7 +44,7 @@ static void fields(Io& io, Ref<Io, DescribeClusterResponse> m) {
 static constexpr VersionRange kVersions{0, 2, 0};
 
 bool decode(base::Reader& in, int16_t version, DescribeClusterRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeClusterRequest& message) {
@@ -52,7 +52,7 @@ void encode(base::Writer& out, int16_t version, const DescribeClusterRequest& me
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeClusterResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeClusterResponse& message) {

@@ -72,7 +72,7 @@ static void fields(Io& io, Ref<Io, DescribeConfigsResponse> m) {
 static constexpr VersionRange kVersions{1, 4, 4};
 
 bool decode(base::Reader& in, int16_t version, DescribeConfigsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeConfigsRequest& message) {
@@ -80,7 +80,7 @@ void encode(base::Writer& out, int16_t version, const DescribeConfigsRequest& me
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeConfigsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeConfigsResponse& message) {

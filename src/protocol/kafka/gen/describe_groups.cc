@@ -54,7 +54,7 @@ static void fields(Io& io, Ref<Io, DescribeGroupsResponse> m) {
 static constexpr VersionRange kVersions{0, 6, 5};
 
 bool decode(base::Reader& in, int16_t version, DescribeGroupsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeGroupsRequest& message) {
@@ -62,7 +62,7 @@ void encode(base::Writer& out, int16_t version, const DescribeGroupsRequest& mes
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeGroupsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeGroupsResponse& message) {

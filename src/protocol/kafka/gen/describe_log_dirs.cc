@@ -65,7 +65,7 @@ static void fields(Io& io, Ref<Io, DescribeLogDirsResponse> m) {
 static constexpr VersionRange kVersions{0, 4, 2};
 
 bool decode(base::Reader& in, int16_t version, DescribeLogDirsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeLogDirsRequest& message) {
@@ -73,7 +73,7 @@ void encode(base::Writer& out, int16_t version, const DescribeLogDirsRequest& me
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeLogDirsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeLogDirsResponse& message) {

@@ -63,7 +63,7 @@ static void fields(Io& io, Ref<Io, DescribeProducersResponse> m) {
 static constexpr VersionRange kVersions{0, 0, 0};
 
 bool decode(base::Reader& in, int16_t version, DescribeProducersRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeProducersRequest& message) {
@@ -71,7 +71,7 @@ void encode(base::Writer& out, int16_t version, const DescribeProducersRequest& 
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeProducersResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeProducersResponse& message) {

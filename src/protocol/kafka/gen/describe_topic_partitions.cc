@@ -75,7 +75,7 @@ static void fields(Io& io, Ref<Io, DescribeTopicPartitionsResponse> m) {
 static constexpr VersionRange kVersions{0, 0, 0};
 
 bool decode(base::Reader& in, int16_t version, DescribeTopicPartitionsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeTopicPartitionsRequest& message) {
@@ -83,7 +83,7 @@ void encode(base::Writer& out, int16_t version, const DescribeTopicPartitionsReq
 }
 
 bool decode(base::Reader& in, int16_t version, DescribeTopicPartitionsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const DescribeTopicPartitionsResponse& message) {

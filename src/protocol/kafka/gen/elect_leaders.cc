@@ -54,7 +54,7 @@ static void fields(Io& io, Ref<Io, ElectLeadersResponse> m) {
 static constexpr VersionRange kVersions{0, 2, 2};
 
 bool decode(base::Reader& in, int16_t version, ElectLeadersRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ElectLeadersRequest& message) {
@@ -62,7 +62,7 @@ void encode(base::Writer& out, int16_t version, const ElectLeadersRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, ElectLeadersResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ElectLeadersResponse& message) {

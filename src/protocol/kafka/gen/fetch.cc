@@ -138,7 +138,7 @@ static void fields(Io& io, Ref<Io, FetchResponse> m) {
 static constexpr VersionRange kVersions{4, 17, 12};
 
 bool decode(base::Reader& in, int16_t version, FetchRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const FetchRequest& message) {
@@ -146,7 +146,7 @@ void encode(base::Writer& out, int16_t version, const FetchRequest& message) {
 }
 
 bool decode(base::Reader& in, int16_t version, FetchResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const FetchResponse& message, std::vector<RecordsAt>& records) {

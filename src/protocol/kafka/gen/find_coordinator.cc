@@ -43,7 +43,7 @@ static void fields(Io& io, Ref<Io, FindCoordinatorResponse> m) {
 static constexpr VersionRange kVersions{0, 5, 3};
 
 bool decode(base::Reader& in, int16_t version, FindCoordinatorRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const FindCoordinatorRequest& message) {
@@ -51,7 +51,7 @@ void encode(base::Writer& out, int16_t version, const FindCoordinatorRequest& me
 }
 
 bool decode(base::Reader& in, int16_t version, FindCoordinatorResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const FindCoordinatorResponse& message) {

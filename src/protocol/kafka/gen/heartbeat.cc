@@ -26,7 +26,7 @@ static void fields(Io& io, Ref<Io, HeartbeatResponse> m) {
 static constexpr VersionRange kVersions{0, 4, 4};
 
 bool decode(base::Reader& in, int16_t version, HeartbeatRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const HeartbeatRequest& message) {
@@ -34,7 +34,7 @@ void encode(base::Writer& out, int16_t version, const HeartbeatRequest& message)
 }
 
 bool decode(base::Reader& in, int16_t version, HeartbeatResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const HeartbeatResponse& message) {

@@ -53,7 +53,7 @@ static void fields(Io& io, Ref<Io, IncrementalAlterConfigsResponse> m) {
 static constexpr VersionRange kVersions{0, 1, 1};
 
 bool decode(base::Reader& in, int16_t version, IncrementalAlterConfigsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const IncrementalAlterConfigsRequest& message) {
@@ -61,7 +61,7 @@ void encode(base::Writer& out, int16_t version, const IncrementalAlterConfigsReq
 }
 
 bool decode(base::Reader& in, int16_t version, IncrementalAlterConfigsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const IncrementalAlterConfigsResponse& message) {

@@ -27,7 +27,7 @@ static void fields(Io& io, Ref<Io, InitProducerIdResponse> m) {
 static constexpr VersionRange kVersions{0, 5, 2};
 
 bool decode(base::Reader& in, int16_t version, InitProducerIdRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const InitProducerIdRequest& message) {
@@ -35,7 +35,7 @@ void encode(base::Writer& out, int16_t version, const InitProducerIdRequest& mes
 }
 
 bool decode(base::Reader& in, int16_t version, InitProducerIdResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const InitProducerIdResponse& message) {

@@ -57,7 +57,7 @@ static void fields(Io& io, Ref<Io, JoinGroupResponse> m) {
 static constexpr VersionRange kVersions{0, 9, 6};
 
 bool decode(base::Reader& in, int16_t version, JoinGroupRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const JoinGroupRequest& message) {
@@ -65,7 +65,7 @@ void encode(base::Writer& out, int16_t version, const JoinGroupRequest& message)
 }
 
 bool decode(base::Reader& in, int16_t version, JoinGroupResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const JoinGroupResponse& message) {

@@ -47,7 +47,7 @@ static void fields(Io& io, Ref<Io, LeaveGroupResponse> m) {
 static constexpr VersionRange kVersions{0, 5, 4};
 
 bool decode(base::Reader& in, int16_t version, LeaveGroupRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const LeaveGroupRequest& message) {
@@ -55,7 +55,7 @@ void encode(base::Writer& out, int16_t version, const LeaveGroupRequest& message
 }
 
 bool decode(base::Reader& in, int16_t version, LeaveGroupResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const LeaveGroupResponse& message) {

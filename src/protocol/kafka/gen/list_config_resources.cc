@@ -33,7 +33,7 @@ static void fields(Io& io, Ref<Io, ListConfigResourcesResponse> m) {
 static constexpr VersionRange kVersions{0, 1, 0};
 
 bool decode(base::Reader& in, int16_t version, ListConfigResourcesRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListConfigResourcesRequest& message) {
@@ -41,7 +41,7 @@ void encode(base::Writer& out, int16_t version, const ListConfigResourcesRequest
 }
 
 bool decode(base::Reader& in, int16_t version, ListConfigResourcesResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListConfigResourcesResponse& message) {

@@ -37,7 +37,7 @@ static void fields(Io& io, Ref<Io, ListGroupsResponse> m) {
 static constexpr VersionRange kVersions{0, 5, 3};
 
 bool decode(base::Reader& in, int16_t version, ListGroupsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListGroupsRequest& message) {
@@ -45,7 +45,7 @@ void encode(base::Writer& out, int16_t version, const ListGroupsRequest& message
 }
 
 bool decode(base::Reader& in, int16_t version, ListGroupsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListGroupsResponse& message) {

@@ -68,7 +68,7 @@ static void fields(Io& io, Ref<Io, ListOffsetsResponse> m) {
 static constexpr VersionRange kVersions{1, 10, 6};
 
 bool decode(base::Reader& in, int16_t version, ListOffsetsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListOffsetsRequest& message) {
@@ -76,7 +76,7 @@ void encode(base::Writer& out, int16_t version, const ListOffsetsRequest& messag
 }
 
 bool decode(base::Reader& in, int16_t version, ListOffsetsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListOffsetsResponse& message) {

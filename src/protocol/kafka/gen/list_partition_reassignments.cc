@@ -53,7 +53,7 @@ static void fields(Io& io, Ref<Io, ListPartitionReassignmentsResponse> m) {
 static constexpr VersionRange kVersions{0, 0, 0};
 
 bool decode(base::Reader& in, int16_t version, ListPartitionReassignmentsRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListPartitionReassignmentsRequest& message) {
@@ -61,7 +61,7 @@ void encode(base::Writer& out, int16_t version, const ListPartitionReassignments
 }
 
 bool decode(base::Reader& in, int16_t version, ListPartitionReassignmentsResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ListPartitionReassignmentsResponse& message) {

@@ -82,7 +82,7 @@ static void fields(Io& io, Ref<Io, MetadataResponse> m) {
 static constexpr VersionRange kVersions{0, 13, 9};
 
 bool decode(base::Reader& in, int16_t version, MetadataRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const MetadataRequest& message) {
@@ -90,7 +90,7 @@ void encode(base::Writer& out, int16_t version, const MetadataRequest& message) 
 }
 
 bool decode(base::Reader& in, int16_t version, MetadataResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const MetadataResponse& message) {

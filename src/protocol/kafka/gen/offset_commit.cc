@@ -67,7 +67,7 @@ static void fields(Io& io, Ref<Io, OffsetCommitResponse> m) {
 static constexpr VersionRange kVersions{2, 9, 8};
 
 bool decode(base::Reader& in, int16_t version, OffsetCommitRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetCommitRequest& message) {
@@ -75,7 +75,7 @@ void encode(base::Writer& out, int16_t version, const OffsetCommitRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, OffsetCommitResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetCommitResponse& message) {

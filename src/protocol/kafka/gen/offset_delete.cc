@@ -52,7 +52,7 @@ static void fields(Io& io, Ref<Io, OffsetDeleteResponse> m) {
 static constexpr VersionRange kVersions{0, 0, kNeverFlexible};
 
 bool decode(base::Reader& in, int16_t version, OffsetDeleteRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetDeleteRequest& message) {
@@ -60,7 +60,7 @@ void encode(base::Writer& out, int16_t version, const OffsetDeleteRequest& messa
 }
 
 bool decode(base::Reader& in, int16_t version, OffsetDeleteResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetDeleteResponse& message) {

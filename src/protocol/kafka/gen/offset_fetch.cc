@@ -81,7 +81,7 @@ static void fields(Io& io, Ref<Io, OffsetFetchResponse> m) {
 static constexpr VersionRange kVersions{1, 9, 6};
 
 bool decode(base::Reader& in, int16_t version, OffsetFetchRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetFetchRequest& message) {
@@ -89,7 +89,7 @@ void encode(base::Writer& out, int16_t version, const OffsetFetchRequest& messag
 }
 
 bool decode(base::Reader& in, int16_t version, OffsetFetchResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetFetchResponse& message) {

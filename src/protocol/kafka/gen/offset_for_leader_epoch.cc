@@ -62,7 +62,7 @@ static void fields(Io& io, Ref<Io, OffsetForLeaderEpochResponse> m) {
 static constexpr VersionRange kVersions{2, 4, 4};
 
 bool decode(base::Reader& in, int16_t version, OffsetForLeaderEpochRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetForLeaderEpochRequest& message) {
@@ -70,7 +70,7 @@ void encode(base::Writer& out, int16_t version, const OffsetForLeaderEpochReques
 }
 
 bool decode(base::Reader& in, int16_t version, OffsetForLeaderEpochResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const OffsetForLeaderEpochResponse& message) {

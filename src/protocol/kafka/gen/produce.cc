@@ -93,7 +93,7 @@ static void fields(Io& io, Ref<Io, ProduceResponse> m) {
 static constexpr VersionRange kVersions{3, 11, 9};
 
 bool decode(base::Reader& in, int16_t version, ProduceRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ProduceRequest& message) {
@@ -101,7 +101,7 @@ void encode(base::Writer& out, int16_t version, const ProduceRequest& message) {
 }
 
 bool decode(base::Reader& in, int16_t version, ProduceResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const ProduceResponse& message) {

@@ -24,7 +24,7 @@ static void fields(Io& io, Ref<Io, SaslAuthenticateResponse> m) {
 static constexpr VersionRange kVersions{0, 2, 2};
 
 bool decode(base::Reader& in, int16_t version, SaslAuthenticateRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const SaslAuthenticateRequest& message) {
@@ -32,7 +32,7 @@ void encode(base::Writer& out, int16_t version, const SaslAuthenticateRequest& m
 }
 
 bool decode(base::Reader& in, int16_t version, SaslAuthenticateResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const SaslAuthenticateResponse& message) {

@@ -19,7 +19,7 @@ static void fields(Io& io, Ref<Io, SaslHandshakeResponse> m) {
 static constexpr VersionRange kVersions{0, 1, kNeverFlexible};
 
 bool decode(base::Reader& in, int16_t version, SaslHandshakeRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const SaslHandshakeRequest& message) {
@@ -27,7 +27,7 @@ void encode(base::Writer& out, int16_t version, const SaslHandshakeRequest& mess
 }
 
 bool decode(base::Reader& in, int16_t version, SaslHandshakeResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const SaslHandshakeResponse& message) {

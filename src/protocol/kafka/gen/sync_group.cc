@@ -41,7 +41,7 @@ static void fields(Io& io, Ref<Io, SyncGroupResponse> m) {
 static constexpr VersionRange kVersions{0, 5, 4};
 
 bool decode(base::Reader& in, int16_t version, SyncGroupRequest& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kRequestElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const SyncGroupRequest& message) {
@@ -49,7 +49,7 @@ void encode(base::Writer& out, int16_t version, const SyncGroupRequest& message)
 }
 
 bool decode(base::Reader& in, int16_t version, SyncGroupResponse& message) {
-  return decode_message<kVersions>(in, version, message);
+  return decode_message<kVersions, limits::kResponseElementsMax>(in, version, message);
 }
 
 void encode(base::Writer& out, int16_t version, const SyncGroupResponse& message) {
