@@ -116,9 +116,16 @@ void Broker::bring(std::vector<Action> actions, base::MonoTime released_at) {
     const auto* append = std::get_if<AppendDone>(&action.body);
     if (append != nullptr) release_ingress(append->request_bytes);
     const auto found = sessions_.find(action.to.session.number);
-    if (found != sessions_.end()) found->second->on_action(std::move(action));  // else: it left meanwhile
+    found != sessions_.end() ? found->second->on_action(std::move(action)) : drop_ownerless(action);
   }
   stages_.deliver.record_ns((options_.loop.clock() - released_at).count());
+}
+
+// The session left meanwhile: nobody else may use a stream that was made for it alone.
+void Broker::drop_ownerless(const Action& action) {
+  const auto* done = std::get_if<CatalogDone>(&action.body);
+  if (done == nullptr || !done->result || done->record == nullptr) return;
+  if (done->record->exclusive_owner == action.to.session) change_catalog({}, DeleteStream{done->record->id});
 }
 
 // --- cells
@@ -157,46 +164,46 @@ void Broker::tell_all_epoch(base::CellId cell, base::Epoch epoch) {
 
 // --- catalog
 
-void Broker::apply_catalog(const CatalogDelta& delta) {
+void Broker::load_catalog(const CatalogDelta& delta) {
   make_partitions(delta, 0, partitions_to_make(delta));
-  finish_delta(delta);
+  show_catalog(delta);
 }
 
-void Broker::make_partitions(const CatalogDelta& delta, uint32_t from, uint32_t to) {
-  if (from == to) return;
-  for (auto& [id, engine] : cells_) engine->make_partitions(*delta.record, from, to);
-}
-
-void Broker::finish_delta(const CatalogDelta& delta) {
+void Broker::show_catalog(const CatalogDelta& delta) {
   catalog_.apply(delta);
   for (auto& [id, engine] : cells_) engine->apply_catalog(delta);
 }
 
-void Broker::follow_catalog(CatalogDelta delta, io::Task done) {
-  following_.push_back({std::move(delta), std::move(done)});
-  if (!follow_armed_) follow_on();
+void Broker::make_partitions(const CatalogDelta& delta, uint32_t from, uint32_t to) {
+  if (from >= to) return;
+  for (auto& [id, engine] : cells_) engine->make_partitions(*delta.record, from, to);
 }
 
-void Broker::follow_on() {
-  while (!following_.empty()) {
-    Following& first = following_.front();
-    const uint32_t left = partitions_to_make(first.delta) - first.made;
-    const uint32_t share = std::min(left, may_make_);
-    make_partitions(first.delta, first.made, first.made + share);
-    first.made += share;
-    may_make_ -= share;
-    if (share < left) break;
-    finish_delta(first.delta);
+void Broker::prepare_catalog(CatalogDelta delta, io::Task done) {
+  preparing_.push_back({std::move(delta), std::move(done)});
+  if (preparing_.size() == 1) make_on();
+}
+
+void Broker::make_on() {
+  while (!preparing_.empty()) {
+    Preparing& first = preparing_.front();
+    const uint32_t all = partitions_to_make(first.delta);
+    if (!first.made) {  // those that the stream has already are there
+      const Catalog::Record known = all > 0 ? catalog_.find(first.delta.record->id) : nullptr;
+      first.made = known == nullptr ? 0 : std::min(all, static_cast<uint32_t>(known->partitions.size()));
+    }
+    if (made_now_ == 0 && *first.made < all) options_.loop.at_turn_end([this] { made_now_ = 0; });
+    const uint32_t share = std::min(all - *first.made, options_.made_per_turn - made_now_);
+    make_partitions(first.delta, *first.made, *first.made + share);
+    *first.made += share;
+    made_now_ += share;
+    if (*first.made < all) {
+      options_.loop.call_at(options_.loop.now(), [this] { make_on(); });
+      return;
+    }
     first.done();
-    following_.pop_front();
+    preparing_.pop_front();
   }
-  if (following_.empty()) return;
-  follow_armed_ = true;
-  options_.loop.call_at(options_.loop.now(), [this] {
-    follow_armed_ = false;
-    may_make_ = kMadePerTurn;
-    follow_on();
-  });
 }
 
 void Broker::bury(const base::Uuid& stream, uint32_t partitions) {

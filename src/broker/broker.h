@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -25,7 +26,7 @@
 
 namespace polylog::broker {
 
-inline constexpr uint32_t kMadePerTurn = 1024;  // partitions of new streams
+inline constexpr uint32_t kMadePerTurn = 1024;
 
 class CellEngine;
 class CatalogService;
@@ -42,6 +43,7 @@ class Broker {
     size_t egress_bytes_max = 256 * base::limits::kMiB;  // of this core
     size_t ingress_bytes_max = 64 * base::limits::kMiB;  // likewise: appends its sessions submitted, not yet answered
     base::Duration slow_operation = std::chrono::seconds(1);  // sessions log what takes longer
+    uint32_t made_per_turn = kMadePerTurn;                    // partitions of new streams
   };
   explicit Broker(Options options);
   ~Broker();
@@ -88,10 +90,11 @@ class Broker {
 
   // --- for the catalog
   void set_catalog_service(CatalogService* service) { service_ = service; }  // on core 0
-  void apply_catalog(const CatalogDelta& delta);                             // start-up: at once
-  // After those that came before it, kMadePerTurn partitions a turn; whoever then finds a stream finds all of it. `done`
-  // is run when it is applied.
-  void follow_catalog(CatalogDelta delta, io::Task done);
+  // A delta comes in two steps, so that whoever finds a stream on one core finds all of it on the others: first every core
+  // makes its partitions, in the order of the deltas and some a turn, and runs `done`; then it is shown everywhere.
+  void prepare_catalog(CatalogDelta delta, io::Task done);
+  void show_catalog(const CatalogDelta& delta);
+  void load_catalog(const CatalogDelta& delta);              // start-up: both at once
   void bury(const base::Uuid& stream, uint32_t partitions);  // start-up: see CellEngine::bury
 
  private:
@@ -102,11 +105,11 @@ class Broker {
   void execute(base::CellId cell, ReplyTo from, CellRequest request);
   void dispatch();
   void make_partitions(const CatalogDelta& delta, uint32_t from, uint32_t to);
-  void finish_delta(const CatalogDelta& delta);
-  void follow_on();
+  void make_on();
   void set_pressure(base::CellId cell, bool pressured, bool full);
   void tell_sessions_pressure();
   void bring(std::vector<Action> actions, base::MonoTime released_at);
+  void drop_ownerless(const Action& action);
 
   Options options_;
   StageTimes& stages_;
@@ -114,14 +117,13 @@ class Broker {
   EgressBudget egress_;
   IngressBudget ingress_;
   Catalog catalog_;
-  struct Following {
+  struct Preparing {
     CatalogDelta delta;
     io::Task done;
-    uint32_t made = 0;  // of the stream's partitions
+    std::optional<uint32_t> made = {};  // of the stream's partitions; none: it is not its turn yet
   };
-  std::deque<Following> following_;
-  uint32_t may_make_ = kMadePerTurn;  // before a turn must end
-  bool follow_armed_ = false;
+  std::deque<Preparing> preparing_;
+  uint32_t made_now_ = 0;  // partitions, in this turn
   std::unordered_map<uint64_t, Session*> sessions_;
   uint64_t next_session_ = 1;
   std::map<base::CellId, std::unique_ptr<CellEngine>> cells_;

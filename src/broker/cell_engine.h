@@ -134,7 +134,7 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   Queue& queue_for(const base::PartitionKey& key);
   void drop_partitions(std::span<const base::PartitionKey> keys);
   void drop_queue(const base::PartitionKey& key);
-  void drop_some(const base::Uuid& stream, std::vector<base::PartitionKey> left, bool is_durable);
+  void drop_on();
   void report_dropped(const base::Uuid& stream);
   void arm_retention();
   void retain(std::vector<base::PartitionKey> left, std::optional<size_t> next_bucket);
@@ -191,6 +191,12 @@ class CellEngine final : public storage::Engine, public QueueHost, public GroupO
   const size_t saved_ranges_max_;
   uint64_t walks_ = 0;  // over all objects
   Watches watches_;
+  struct Dropping {
+    base::Uuid stream;
+    std::vector<base::PartitionKey> left;
+    bool is_durable;
+  };
+  std::deque<Dropping> dropping_;
   std::deque<Gated> gated_;  // ascending
   // What producers had sent before they were told to stop, in order. Bounded by the cores' IngressBudgets.
   std::deque<ParkedAppend> parked_;

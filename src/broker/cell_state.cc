@@ -50,19 +50,21 @@ void CellEngine::drop_queue(const base::PartitionKey& key) {
   queues_.erase(queue);
 }
 
-// Nobody finds the stream any more: its partitions go a share a turn. What a stop leaves over is buried at the next
+// Nobody finds these streams any more: their partitions go a share a turn. What a stop leaves over is buried at the next
 // start.
-void CellEngine::drop_some(const base::Uuid& stream, std::vector<base::PartitionKey> left, bool is_durable) {
-  const size_t share = std::min(left.size(), kDropsPerTurn);
-  drop_partitions(std::span(left).last(share));
-  left.erase(left.end() - static_cast<ptrdiff_t>(share), left.end());
-  if (!left.empty()) {
-    broker_.loop().call_at(broker_.loop().now(), [this, stream, left = std::move(left), is_durable]() mutable {
-      if (!failed()) drop_some(stream, std::move(left), is_durable);
-    });
-  } else if (is_durable) {
-    report_dropped(stream);
+void CellEngine::drop_on() {
+  if (failed()) return;
+  for (size_t share = kDropsPerTurn; share > 0 && !dropping_.empty();) {
+    Dropping& first = dropping_.front();
+    const size_t count = std::min(first.left.size(), share);
+    drop_partitions(std::span(first.left).last(count));
+    first.left.resize(first.left.size() - count);
+    share -= count;
+    if (!first.left.empty()) break;
+    if (first.is_durable) report_dropped(first.stream);
+    dropping_.pop_front();
   }
+  if (!dropping_.empty()) broker_.loop().call_at(broker_.loop().now(), [this] { drop_on(); });
 }
 
 void CellEngine::report_dropped(const base::Uuid& stream) {
@@ -85,7 +87,8 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
   std::vector<base::PartitionKey> keys;
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) keys.push_back(record.key(i));
-  drop_some(record.id, std::move(keys), record.durable);
+  dropping_.push_back({record.id, std::move(keys), record.durable});
+  if (dropping_.size() == 1) broker_.loop().call_at(broker_.loop().now(), [this] { drop_on(); });
 }
 
 void CellEngine::bury(const base::Uuid& stream, uint32_t partitions) {

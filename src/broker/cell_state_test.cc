@@ -76,10 +76,34 @@ TEST_CASE("of_a_new_stream_with_many_partitions_a_share_is_made_in_a_turn_and_no
   CHECK(make_on() == 2 * kMadePerTurn);
   CHECK(catalog.size() == 0);
   CHECK(make_on() > 2 * kMadePerTurn);
-  CHECK(catalog.find("wide") != nullptr);
   kit.settle();
   CHECK(made() == 2 * kMadePerTurn + 2);
   CHECK(catalog.size() == 2);
+}
+
+TEST_CASE("an_exclusive_stream_whose_owner_left_before_it_was_made_is_deleted") {
+  EngineKit kit(2);
+  kit.send_catalog(CreateStream{.wanted = {.name = "mine", .durable = false, .exclusive_owner = kit.session->id}});
+  kit.send_catalog(CreateStream{.wanted = {.name = "everybody's"}});
+  kit.brokers[0]->remove_session(kit.session->id);
+  kit.settle();
+  CHECK(kit.brokers[1]->catalog().find("mine") == nullptr);
+  CHECK(kit.brokers[1]->catalog().find("everybody's") != nullptr);
+}
+
+TEST_CASE("what_one_core_shows_is_made_on_all") {
+  EngineKit kit(2);
+  kit.send_catalog(CreateStream{.wanted = {.name = "wide"}, .partition_count = 4 * kMadePerTurn});
+  const auto found = [&](uint16_t core) { return kit.brokers[core]->catalog().find("wide"); };
+  for (int events = 0; found(0) == nullptr && found(1) == nullptr && events < 10'000; ++events) kit.world.step();
+  const auto record = found(0) != nullptr ? found(0) : found(1);
+  REQUIRE(record);
+  size_t missing = 0;
+  for (uint32_t i = 0; i < record->partitions.size(); ++i) {
+    const base::CellId cell = record->partitions[i];
+    missing += kit.brokers[cell.value]->cell(cell)->cell().find(record->key(i)) == nullptr;
+  }
+  CHECK(missing == 0);
 }
 
 TEST_CASE("a_stream_that_is_deleted_while_it_is_made_leaves_nothing") {

@@ -106,7 +106,7 @@ void Survey::walk_groups() {
 
 // False: enough for this turn; cursor_ says where to go on.
 bool Survey::collect(const Group& group) {
-  const auto& cursors = group.state().cursors;
+  const auto& cursors = group.state().cursors.all();
   for (auto at = cursor_ ? cursors.upper_bound(*cursor_) : cursors.begin(); at != cursors.end(); ++at) {
     const auto& [key, cursor] = *at;
     const auto record = broker_.catalog().find(key.stream);

@@ -43,7 +43,8 @@ base::Result<> Node::start() {
                                                                                 .encodings = encodings_,
                                                                                 .metrics = *registries_[i],
                                                                                 .core_of_cell = core_of_cell_,
-                                                                                .all = broker_list_}));
+                                                                                .all = broker_list_,
+                                                                                .made_per_turn = 2}));
     broker_list_[i] = brokers_.back().get();
   }
   for (size_t i = 0; i < kCells; ++i) TRY(open_cell(i));

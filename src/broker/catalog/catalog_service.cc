@@ -1,11 +1,10 @@
 #include "broker/catalog/catalog_service.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "broker/broker.h"
 
 namespace polylog::broker {
@@ -20,7 +19,15 @@ constexpr int64_t kWriterIdBlock = 1000;
 std::string stream_key(const base::Uuid& id) { return std::string(kStreamPrefix) + id.to_string(); }
 std::string tomb_key(const base::Uuid& id) { return std::string(kTombPrefix) + id.to_string(); }
 
-ptrdiff_t size_of(const Catalog::Record& record) { return record ? std::ssize(record->partitions) : 0; }
+// What a stream counts: its partitions, and one for what its attributes would take in their place, on the cores and in
+// the store.
+size_t room_of(const StreamRecord& record) {
+  constexpr size_t kCopies = 3, kPartitionBytes = 4096;
+  size_t bytes = 0;
+  for (const auto& [name, value] : record.attributes) bytes += name.size() + value.size();
+  return record.partitions.size() + kCopies * bytes / kPartitionBytes;
+}
+ptrdiff_t room_of(const Catalog::Record& record) { return record ? static_cast<ptrdiff_t>(room_of(*record)) : 0; }
 
 std::unexpected<base::Error> not_found() { return base::fail(base::ErrorCode::kNotFound, "no such stream"); }
 
@@ -33,22 +40,23 @@ base::Result<std::vector<CatalogService::Tomb>> CatalogService::load() {
     TRY_ASSIGN(StreamRecord decoded, decode_record(base::as_view(value)));
     auto record = std::make_shared<const StreamRecord>(std::move(decoded));
     apply_to_master(nullptr, record);
-    partitions_ += record->partitions.size();
+    room_used_ += room_of(*record);
     for (Broker* broker : options_.brokers)
-      broker->apply_catalog({.version = delta_version_, .what = CatalogDelta::What::kPut, .record = record});
+      broker->load_catalog({.version = delta_version_, .what = CatalogDelta::What::kPut, .record = record});
   }
   if (const auto stored = options_.store.get(kSettingsKey)) {
     TRY_ASSIGN(Settings settings, decode_settings(base::as_view(*stored)));
     settings_ = std::make_shared<const Settings>(std::move(settings));
     for (Broker* broker : options_.brokers)
-      broker->apply_catalog(
+      broker->load_catalog(
           {.version = delta_version_, .what = CatalogDelta::What::kSettings, .record = {}, .settings = settings_});
   }
   std::vector<Tomb> tombs;
   for (const auto& [key, value] : options_.store.range(kTombPrefix)) {
     TRY_ASSIGN(const StreamRecord record, decode_record(base::as_view(value)));
     tombs.push_back({record.id, static_cast<uint32_t>(record.partitions.size())});
-    for (base::CellId cell : record.partitions) tombstones_[record.id].insert(cell);
+    wait_for_drops(record);
+    room_used_ += room_of(record);
   }
   if (const auto stored = options_.store.get(kWriterIdKey)) next_writer_id_ = writer_ids_end_ = std::stoll(*stored);
   return tombs;
@@ -79,14 +87,18 @@ void CatalogService::place(StreamRecord& record, uint32_t partition_count) const
 
 // --- planning: what a request would change, against the master copy
 
-ptrdiff_t CatalogService::Change::growth() const { return changes() ? size_of(after) - size_of(before) : 0; }
+ptrdiff_t CatalogService::Change::growth() const { return changes() ? room_of(after) - room_of(before) : 0; }
 
-base::Result<> CatalogService::check_room(size_t partitions) const {
-  if (partitions_ + partitions <= options_.partitions_max) return {};
-  return base::fail(base::ErrorCode::kLimit,
-                    fmt::format("{} partitions and queues are as many as memory_bytes_max allows, and there are {}: "
-                                "delete some, or set it higher",
-                                options_.partitions_max, partitions_));
+void CatalogService::check_room(Change& change) {
+  if (change.growth() <= 0 || room_used_ + static_cast<size_t>(change.growth()) <= options_.partitions_max) return;
+  change.after = change.before;
+  change.result = base::fail(
+      base::ErrorCode::kLimit,
+      fmt::format("memory_bytes_max allows {} partitions and queues, and {} are there: delete some, or set it "
+                  "higher",
+                  options_.partitions_max, room_used_));
+  if (const auto left_out = refusals_.admit(options_.brokers[0]->loop().now()))
+    base::log_warn("broker", change.result.error().text, {{"left_out", *left_out}});
 }
 
 CatalogService::Change CatalogService::plan(const CreateStream& request) {
@@ -98,8 +110,6 @@ CatalogService::Change CatalogService::plan(const CreateStream& request) {
   } else if (const auto found = by_name_.find(request.wanted.name); found != by_name_.end()) {
     change.result = base::fail(base::ErrorCode::kExists, "the name is taken");
     change.before = change.after = found->second;
-  } else if (const auto room = check_room(request.partition_count); !room) {
-    change.result = room;
   } else {
     auto record = std::make_shared<StreamRecord>(request.wanted);
     record->id = options_.new_id();
@@ -107,6 +117,7 @@ CatalogService::Change CatalogService::plan(const CreateStream& request) {
     record->partitions.clear();
     place(*record, request.partition_count);
     change.after = std::move(record);
+    check_room(change);
     if (request.validate_only) change.before = change.after;
   }
   return change;
@@ -131,6 +142,7 @@ CatalogService::Change CatalogService::plan(const AlterStream& request) {
     record->attributes = request.attributes;
     ++record->version;
     change.after = std::move(record);
+    check_room(change);
   }
   return change;
 }
@@ -144,13 +156,13 @@ CatalogService::Change CatalogService::plan(const AddPartitions& request) {
              request.partition_count > base::limits::kPartitionsPerStreamMax ||
              change.before->kind != StreamKind::kStream) {
     change.result = base::fail(base::ErrorCode::kInvalid, "the number of partitions can only grow");
-  } else if (const auto room = check_room(request.partition_count - change.before->partitions.size()); !room) {
-    change.result = room;
-  } else if (!request.validate_only) {
+  } else {
     auto record = std::make_shared<StreamRecord>(*change.before);
     place(*record, request.partition_count);
     ++record->version;
     change.after = std::move(record);
+    check_room(change);
+    if (request.validate_only) change.after = change.before;
   }
   return change;
 }
@@ -206,7 +218,7 @@ void CatalogService::start(uint64_t number) {
     const StreamRecord& record = change.after ? *change.after : *change.before;
     change.stored = record.durable && !record.exclusive_owner;
   }
-  if (change.growth() > 0) partitions_ += static_cast<size_t>(change.growth());
+  if (change.growth() > 0) room_used_ += static_cast<size_t>(change.growth());
   options_.store.commit(txn_of(change), [this, number](const base::Result<>& result) { on_durable(number, result); });
 }
 
@@ -230,7 +242,9 @@ void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
   const std::string name = change.name;
   const bool changes = change.changes();
   const ptrdiff_t growth = change.growth();
-  if (growth < 0 ? result.has_value() : !result) partitions_ -= static_cast<size_t>(std::abs(growth));
+  const bool is_dropped_later = change.stored && !change.after;
+  if (growth > 0 && !result) room_used_ -= static_cast<size_t>(growth);
+  if (growth < 0 && result && !is_dropped_later) room_used_ -= static_cast<size_t>(-growth);
   if (changes && result) {
     apply_to_master(change.before, change.after);
     if (change.settings) settings_ = change.settings;
@@ -254,36 +268,55 @@ void CatalogService::on_durable(uint64_t number, const base::Result<>& result) {
   }
 }
 
+CatalogDelta CatalogService::Change::delta() const {
+  using What = CatalogDelta::What;
+  return {.version = version,
+          .what = settings ? What::kSettings
+                  : after  ? What::kPut
+                           : What::kRemove,
+          .record = after ? after : before,
+          .settings = settings};
+}
+
+// Each core prepares in the order of the changes, so that they are all prepared in that order, too.
 void CatalogService::broadcast(uint64_t number) {
   Change& change = changes_.at(number);
-  using What = CatalogDelta::What;
-  const CatalogDelta delta{.version = ++delta_version_,
-                           .what = change.settings ? What::kSettings
-                                   : change.after  ? What::kPut
-                                                   : What::kRemove,
-                           .record = change.after ? change.after : change.before,
-                           .settings = change.settings};
-  if (!change.after && change.stored) wait_for_drops(change.before);
+  change.version = ++delta_version_;
+  if (!change.after && change.stored) wait_for_drops(*change.before);
   change.acks_missing = options_.brokers.size();
   io::Loop& here = options_.brokers[0]->loop();
   for (Broker* broker : options_.brokers) {
-    here.send(broker->loop().core(), [this, broker, delta, number] {
-      broker->follow_catalog(delta, [this, broker, number] {
+    here.send(broker->loop().core(), [this, broker, delta = change.delta(), number]() mutable {
+      broker->prepare_catalog(std::move(delta), [this, broker, number] {
         broker->loop().send(options_.brokers[0]->loop().core(), [this, number] { on_ack(number); });
       });
     });
   }
 }
 
+void CatalogService::show(uint64_t number) {
+  Change& change = changes_.at(number);
+  change.shown = true;
+  change.acks_missing = options_.brokers.size();
+  io::Loop& here = options_.brokers[0]->loop();
+  for (Broker* broker : options_.brokers) {
+    here.send(broker->loop().core(), [this, broker, delta = change.delta(), number] {
+      broker->show_catalog(delta);
+      broker->loop().send(options_.brokers[0]->loop().core(), [this, number] { on_ack(number); });
+    });
+  }
+}
+
 void CatalogService::on_ack(uint64_t number) {
-  --changes_.at(number).acks_missing;
-  answer_front();
+  Change& change = changes_.at(number);
+  if (--change.acks_missing > 0) return;
+  change.shown ? answer_front() : show(number);
 }
 
 void CatalogService::answer_front() {
   while (!changes_.empty()) {
     Change& front = changes_.begin()->second;
-    if (!front.durable || front.acks_missing > 0) return;
+    if (!front.durable || front.acks_missing > 0 || (front.changes() && !front.shown)) return;
     options_.brokers[0]->emit(
         {front.from, CatalogDone{std::move(front.result), front.after ? front.after : front.before}});
     changes_.erase(changes_.begin());
@@ -292,15 +325,18 @@ void CatalogService::answer_front() {
 
 // --- tombstones
 
-void CatalogService::wait_for_drops(const Record& record) {
-  for (base::CellId cell : record->partitions) tombstones_[record->id].insert(cell);
+void CatalogService::wait_for_drops(const StreamRecord& record) {
+  Dropping& dropping = tombstones_[record.id];
+  dropping.room = room_of(record);
+  dropping.cells.insert(record.partitions.begin(), record.partitions.end());
 }
 
 void CatalogService::cell_dropped(base::Uuid id, base::CellId cell) {
   const auto found = tombstones_.find(id);
   if (found == tombstones_.end()) return;
-  found->second.erase(cell);
-  if (!found->second.empty()) return;
+  found->second.cells.erase(cell);
+  if (!found->second.cells.empty()) return;
+  room_used_ -= found->second.room;
   tombstones_.erase(found);
   options_.store.commit({.puts = {}, .removes = {tomb_key(id)}}, [](const base::Result<>&) {});
 }

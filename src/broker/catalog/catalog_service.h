@@ -1,5 +1,5 @@
-// CatalogService: the one writer of the catalog, on core 0. Checks a change, makes it durable in the MetaStore, broadcasts
-// the delta to every core, and answers when all have it. Changes are answered in the order they came.
+// CatalogService: the one writer of the catalog, on core 0. Checks a change, makes it durable in the MetaStore, lets every
+// core prepare for the delta, then show it, and answers when all do. Changes are answered in the order they came.
 //
 // The catalog alone decides existence. Deleting a stream leaves a tombstone in the MetaStore until every cell that had a
 // part of it has logged the drop. Transient streams take the same road without the MetaStore.
@@ -9,7 +9,9 @@
 #include <functional>
 #include <set>
 
+#include "base/log_rate.h"
 #include "broker/actions.h"
+#include "broker/catalog/catalog.h"
 #include "storage/meta_store.h"
 
 namespace polylog::broker {
@@ -22,7 +24,7 @@ class CatalogService {
     storage::MetaStore& store;
     const std::vector<Broker*>& brokers;  // by core; [0] is this core's
     size_t cell_count = 1;
-    size_t partitions_max = SIZE_MAX;  // of all streams and queues together: no more are created
+    size_t partitions_max = SIZE_MAX;  // of all streams, with queues and large attributes: no more are created
     std::function<base::Uuid()> new_id;
   };
   explicit CatalogService(Options options);
@@ -47,14 +49,17 @@ class CatalogService {
     Record before, after;                      // either may be null; both null: nothing changes
     std::shared_ptr<const Settings> settings;  // of a change of settings: what they will be
     bool stored = false;                       // goes to the MetaStore
+    uint64_t version = 0;                      // of its delta
     size_t acks_missing = 0;
     bool durable = false;
+    bool shown = false;                     // or about to be
     std::string name;                       // of the stream it is about; empty: of none
     std::optional<CatalogRequest> request;  // until it is planned
     bool changes() const { return result && (before != after || settings != nullptr); }
-    ptrdiff_t growth() const;  // in partitions
+    ptrdiff_t growth() const;  // of what counts towards partitions_max
+    CatalogDelta delta() const;
   };
-  base::Result<> check_room(size_t partitions) const;
+  void check_room(Change& change);
   Change plan(const CreateStream& request);
   Change plan(const DeleteStream& request);
   Change plan(const AlterStream& request);
@@ -68,9 +73,10 @@ class CatalogService {
   static storage::MetaTxn txn_of(const Change& change);
   void on_durable(uint64_t number, const base::Result<>& result);
   void broadcast(uint64_t number);
+  void show(uint64_t number);
   void on_ack(uint64_t number);
   void answer_front();
-  void wait_for_drops(const Record& record);
+  void wait_for_drops(const StreamRecord& record);
 
   Options options_;
   // The master copy: all that is durable. Changes of one name are planned one after the other, each when the one before it
@@ -81,9 +87,14 @@ class CatalogService {
   std::map<uint64_t, Change> changes_;                                  // by number, in order; answered from the front
   std::unordered_map<std::string, std::deque<uint64_t>> by_busy_name_;  // the first is under way, the rest wait
   uint64_t next_change_ = 1;
-  size_t partitions_ = 0;  // that there are and, of changes under way, that there may be
+  size_t room_used_ = 0;  // by what there is and, of changes under way, by what there may be
+  base::LogRate refusals_;
   uint64_t delta_version_ = 0;
-  std::unordered_map<base::Uuid, std::set<base::CellId>> tombstones_;  // cells that still hold a part
+  struct Dropping {
+    std::set<base::CellId> cells;  // that still hold a part
+    size_t room = 0;               // given back when none does
+  };
+  std::unordered_map<base::Uuid, Dropping> tombstones_;
   int64_t next_writer_id_ = 0, writer_ids_end_ = 0;
   std::vector<ReplyTo> writer_ids_wanted_;
 };

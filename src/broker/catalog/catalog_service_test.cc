@@ -74,9 +74,9 @@ TEST_CASE("there_are_no_more_partitions_than_the_limit") {
 
 TEST_CASE("the_limit_counts_what_is_under_way_and_not_what_failed") {
   EngineKit kit;
-  kit.partitions_max = 2;
+  kit.partitions_max = 1000;
   kit.crash();
-  const Token first = kit.send_catalog(CreateStream{.wanted = {.name = "a"}, .partition_count = 2});
+  const Token first = kit.send_catalog(CreateStream{.wanted = {.name = "a"}, .partition_count = 1000});
   const Token second = kit.send_catalog(CreateStream{.wanted = {.name = "b"}});
   kit.settle();
   const auto a = kit.session->all<CatalogDone>(first).at(0);
@@ -86,7 +86,20 @@ TEST_CASE("the_limit_counts_what_is_under_way_and_not_what_failed") {
   fill_up(kit);
   CHECK(kit.change(large("x")).result.error().code == ErrorCode::kDiskFull);
   kit.disk.faults.capacity_bytes = UINT64_MAX;
-  CHECK(kit.create("c", 2).result);
+  CHECK(kit.create("c", 1000).result);
+}
+
+TEST_CASE("what_a_stream_is_told_of_itself_counts_as_well") {
+  EngineKit kit;
+  kit.partitions_max = 10;
+  kit.crash();
+  const auto with = [](size_t bytes) { return std::map<std::string, std::string>{{"k", std::string(bytes, 'v')}}; };
+  const auto small = kit.create("small");
+  CHECK(kit.change(CreateStream{.wanted = {.name = "large", .attributes = with(64'000)}}).result.error().code ==
+        ErrorCode::kLimit);
+  CHECK(kit.change(AlterStream{small.record->id, 1, with(64'000)}).result.error().code == ErrorCode::kLimit);
+  CHECK(kit.change(AlterStream{small.record->id, 1, with(1'000)}).result);
+  CHECK(kit.create("nine", 9).result);
 }
 
 TEST_CASE("validate_only_changes_nothing") {

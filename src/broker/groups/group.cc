@@ -32,6 +32,32 @@ int32_t rebalance_timeout_of(const JoinRequest& request) {
 }
 }  // namespace
 
+// --- memory
+
+namespace {
+constexpr size_t kGroupBytes = 1536;  // with its places in the table
+constexpr size_t kMemberBytes = 512;
+constexpr size_t kPendingBytes = 128;
+constexpr size_t kRecordCopies = 3;  // as it is at work, as it is durable, and its subscriptions taken apart
+}  // namespace
+
+size_t Group::memory_bytes() const {
+  const size_t members = is_managed() ? managed_.memory_bytes() : kRecordCopies * member_bytes_;
+  return kGroupBytes + 4 * name().size() + state_.cursors.bytes() + members + member_count() * kMemberBytes +
+         pending_.size() * kPendingBytes;
+}
+
+void Group::recharge() {
+  context_.memory_bytes -= charged_bytes_;
+  charged_bytes_ = memory_bytes();
+  context_.memory_bytes += charged_bytes_;
+}
+
+bool Group::has_member(const std::string& id, const std::optional<std::string>& instance_id) const {
+  if (is_managed()) return managed_.has_member(id, instance_id);
+  return members_.contains(id) || (instance_id && static_ids_.contains(*instance_id));
+}
+
 // --- durable state
 
 void Group::log(const GroupMutation& mutation, base::View encoded) {
@@ -51,6 +77,10 @@ void Group::restore(GroupState state, base::Lsn stamp) {
   lsn_ = stamp;
 }
 
+void Group::restore(const Cursors& more) {
+  for (const auto& [key, cursor] : more.all()) state_.cursors.put(key, cursor);
+}
+
 void Group::start(MonoTime now, WallTime wall) {
   if (is_managed()) return managed_.start(now);
   adopt_roster();
@@ -68,6 +98,7 @@ void Group::adopt_roster() {
   for (const MemberRecord& record : roster.members) {
     Member& member = members_[record.id];
     member.record = record;
+    member_bytes_ += bytes_of(record.protocols);
     member.join_order = ++joins_;
     member.knows_id = true;
     if (record.instance_id) static_ids_[*record.instance_id] = record.id;
@@ -81,7 +112,7 @@ void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime 
     if (!managed_.empty()) return join_as_guest(to, request, now);
     if (!request.member_id.empty()) return refuse_join(to, GroupError::kUnknownMember, request.member_id);
   }
-  if (!has_room_for(request)) {
+  if (!has_room_for(request) || !roster_fits(request)) {
     const bool known = members_.contains(request.member_id);
     refuse_join(to, GroupError::kGroupFull);
     if (!known) return;
@@ -115,6 +146,17 @@ bool Group::has_room_for(const JoinRequest& request) const {
     case GroupPhase::kDead: break;
   }
   return false;
+}
+
+// What does not fit a mutation could never be settled.
+bool Group::roster_fits(const JoinRequest& request) const {
+  const std::string* id = &request.member_id;
+  if (request.instance_id) {
+    if (const auto it = static_ids_.find(*request.instance_id); it != static_ids_.end()) id = &it->second;
+  }
+  const auto member = members_.find(*id);
+  const size_t before = member == members_.end() ? 0 : bytes_of(member->second.record.protocols);
+  return member_bytes_ - before + bytes_of(request.protocols) <= context_.config.mutation_bytes_max;
 }
 
 bool Group::shares_a_protocol(const JoinRequest& request) const {
@@ -159,6 +201,7 @@ void Group::join_known(ReplyTo to, const JoinRequest& request, MonoTime now, Wal
   const bool answer_now =
       unchanged && (phase_ == GroupPhase::kCompletingRebalance || (phase_ == GroupPhase::kStable && id != leader_));
   if (!answer_now) {
+    member_bytes_ += bytes_of(request.protocols) - bytes_of(member.record.protocols);
     member.record.protocols = request.protocols;
     member.record.subscriptions = request.subscriptions;
     member.record.client_id = request.client_id;
@@ -177,6 +220,7 @@ void Group::replace_static(ReplyTo to, const JoinRequest& request, MonoTime now,
   const std::string leader_before = leader_;
   auto node = members_.extract(old_id);
   Member old = std::move(node.mapped());
+  member_bytes_ -= bytes_of(old.record.protocols);
   JoinReply fenced;
   fenced.error = GroupError::kFencedInstance;
   fenced.member_id = old_id;
@@ -231,6 +275,7 @@ Group::Member& Group::add_member(std::string id, const JoinRequest& request) {
       .subscriptions = request.subscriptions,
       .assignment = {},
   };
+  member_bytes_ += bytes_of(request.protocols);
   newcomer_ = true;
   return member;
 }

@@ -38,23 +38,27 @@ struct GroupContext {
   GroupOutput& output;
   const StreamDirectory& streams;
   std::function<base::Uuid()> new_id;
+  size_t memory_bytes = 0;  // of all groups, as they were when they were last settled
   PatternIndex patterns{streams};
   uint64_t streams_version = 1;
   // Computes it off the core; then Group::divided() is called.
   std::function<void(const std::string& group, std::shared_ptr<Division>)> divide = {};
+
+  bool has_memory_for(size_t more) const { return memory_bytes + more <= config.memory_bytes_max; }
 };
 
 class Group {
  public:
   // `absent_since`: the removal of the last group of this name, if any; replies depend on it too.
   Group(std::string name, GroupContext& context, base::Lsn absent_since);
+  ~Group() { context_.memory_bytes -= charged_bytes_; }
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
   // --- rebuilding; then start() once
   void replay(const GroupMutation& mutation, base::Lsn lsn);
   void restore(GroupState state, base::Lsn stamp);
-  void restore(std::map<CursorKey, Cursor> more) { state_.cursors.merge(more); }
+  void restore(const Cursors& more);
   void start(base::MonoTime now, base::WallTime wall);
 
   // --- members
@@ -74,7 +78,7 @@ class Group {
   void drop_stream(std::string_view stream);
   // Looks at `left` cursors at most, from `from` on, and counts them down. Where to go on; nothing: that was the last.
   std::optional<CursorKey> expire_cursors(base::WallTime wall, const std::optional<CursorKey>& from, size_t& left);
-  std::map<CursorKey, Cursor> take_cursors() { return std::exchange(state_.cursors, {}); }  // of a group that goes
+  Cursors take_cursors() { return std::exchange(state_.cursors, {}); }  // of a group that goes
 
   // --- time
   void on_time(base::MonoTime now, base::WallTime wall);
@@ -91,6 +95,9 @@ class Group {
   DescribeManagedReply::Group managed_view() const;
   bool is_empty() const { return is_managed() ? managed_.empty() : phase_ == GroupPhase::kEmpty; }
   size_t member_count() const { return is_managed() ? state_.managed->members.size() : state_.roster.members.size(); }
+  bool has_member(const std::string& id, const std::optional<std::string>& instance_id) const;
+  size_t memory_bytes() const;  // about
+  void recharge();              // counts anew what it takes of the cell's memory for groups
   bool is_idle() const { return is_empty() && pending_.empty(); }
   std::string describe() const;
 
@@ -131,6 +138,7 @@ class Group {
   Member& add_member(std::string id, const JoinRequest& request);
   void wait_for_rebalance(Member& member, ReplyTo to, base::MonoTime now, base::WallTime wall);
   bool has_room_for(const JoinRequest& request) const;
+  bool roster_fits(const JoinRequest& request) const;
   bool shares_a_protocol(const JoinRequest& request) const;
   GroupError check_member(const std::string& id, const std::optional<std::string>& instance_id) const;
   GroupError check_sync(const SyncRequest& request) const;
@@ -194,6 +202,8 @@ class Group {
   std::map<std::string, std::string> static_ids_;  // instance id -> member id
   std::map<std::string, base::MonoTime> pending_;  // ids handed out, not used yet -> deadline
   uint64_t joins_ = 0;
+  size_t member_bytes_ = 0;   // of the records in members_: what they say, once
+  size_t charged_bytes_ = 0;  // counted in the context
   ManagedMembers managed_;  // of a managed group
 
   bool initial_delay_ = false;  // PreparingRebalance of a group that was empty

@@ -39,14 +39,19 @@ void Group::commit(ReplyTo to, const CommitRequest& request, MonoTime now, WallT
   if (const auto it = members_.find(request.member_id); it != members_.end() && answer.error == GroupError::kNone) {
     refresh_session(it->second, now);
   }
-  size_t size_bytes = 0;
+  size_t size_bytes = 0, growth_bytes = 0;
   for (const CommitRequest::Entry& entry : request.entries) {
     GroupError error = answer.error;
     if (error == GroupError::kNone && entry.metadata.size() > context_.config.metadata_bytes_max) {
       error = GroupError::kMetadataTooLarge;
     }
+    // What is committed anew over something as long is taken even then: whoever works goes on.
+    const size_t growth = state_.cursors.growth(entry.key, entry.metadata);
+    if (error == GroupError::kNone && growth > 0 && !context_.has_memory_for(growth_bytes + growth))
+      error = GroupError::kNoMemory;
     answer.entries.push_back({entry.key, error});
     if (error != GroupError::kNone) continue;
+    growth_bytes += growth;
     change.entries.push_back(entry);
     size_bytes += size_of(entry.key) + entry.metadata.size();
     if (size_bytes >= kMutationBytesTarget) {
@@ -67,12 +72,12 @@ void Group::fetch_cursors(ReplyTo to, const FetchCursorsRequest& request) {
     answer.entries.push_back({key, cursor.offset, cursor.leader_epoch, cursor.metadata});
   };
   if (!request.keys) {
-    for (const auto& [key, cursor] : state_.cursors) add(key, cursor);
+    for (const auto& [key, cursor] : state_.cursors.all()) add(key, cursor);
     return reply(to, std::move(answer));
   }
   for (const CursorKey& key : *request.keys) {
-    const auto it = state_.cursors.find(key);
-    add(key, it == state_.cursors.end() ? Cursor{} : it->second);
+    const auto it = state_.cursors.all().find(key);
+    add(key, it == state_.cursors.all().end() ? Cursor{} : it->second);
   }
   reply(to, std::move(answer));
 }
@@ -88,7 +93,7 @@ void Group::delete_cursors(ReplyTo to, const DeleteCursorsRequest& request) {
   for (const CursorKey& key : request.keys) {
     const bool subscribed = in_use && is_subscribed(key.stream);
     answer.entries.push_back({key, subscribed ? GroupError::kSubscribed : GroupError::kNone});
-    if (!subscribed && state_.cursors.contains(key)) gone.push_back(key);
+    if (!subscribed && state_.cursors.all().contains(key)) gone.push_back(key);
   }
   log_deleted_cursors(std::move(gone));
   reply(to, std::move(answer));
@@ -96,8 +101,9 @@ void Group::delete_cursors(ReplyTo to, const DeleteCursorsRequest& request) {
 
 void Group::drop_stream(std::string_view stream) {
   std::vector<CursorKey> gone;
-  for (auto it = state_.cursors.lower_bound(CursorKey{std::string(stream), 0});
-       it != state_.cursors.end() && it->first.stream == stream; ++it) {
+  const Cursors::Map& all = state_.cursors.all();
+  for (auto it = all.lower_bound(CursorKey{std::string(stream), 0}); it != all.end() && it->first.stream == stream;
+       ++it) {
     gone.push_back(it->first);
   }
   log_deleted_cursors(std::move(gone));
@@ -107,14 +113,15 @@ std::optional<CursorKey> Group::expire_cursors(WallTime wall, const std::optiona
   std::vector<CursorKey> gone;
   const std::string* stream = nullptr;  // of which it is known whether they age
   bool ages = false;
-  auto it = from ? state_.cursors.lower_bound(*from) : state_.cursors.begin();
-  for (; it != state_.cursors.end() && left > 0; ++it, --left) {
+  const Cursors::Map& all = state_.cursors.all();
+  auto it = from ? all.lower_bound(*from) : all.begin();
+  for (; it != all.end() && left > 0; ++it, --left) {
     const auto& [key, cursor] = *it;
     if (stream == nullptr || *stream != key.stream) ages = cursors_age(key.stream);
     stream = &key.stream;
     if (ages && is_expired(cursor, wall)) gone.push_back(key);
   }
-  const auto next = it == state_.cursors.end() ? std::nullopt : std::optional(it->first);
+  const auto next = it == all.end() ? std::nullopt : std::optional(it->first);
   log_deleted_cursors(std::move(gone));
   return next;
 }

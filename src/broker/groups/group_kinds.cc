@@ -62,6 +62,7 @@ GroupError Group::become_managed(const ReconcileRequest& request, MonoTime now) 
     answer_sync(member, GroupError::kRebalanceInProgress);
   }
   members_.clear();
+  member_bytes_ = 0;
   static_ids_.clear();
   join_deadline_.reset();
   sync_deadline_.reset();

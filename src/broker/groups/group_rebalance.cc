@@ -154,6 +154,7 @@ void Group::remove_member(const std::string& id, GroupError told) {
   CHECK(it != members_.end(), "no member " + id + ": " + describe());
   Member member = std::move(it->second);
   members_.erase(it);
+  member_bytes_ -= bytes_of(member.record.protocols);
   if (member.record.instance_id) static_ids_.erase(*member.record.instance_id);
   if (leader_ == member.record.id) leader_.clear();
   JoinReply answer;

@@ -65,6 +65,7 @@ void GroupTable::start(MonoTime now, WallTime wall) {
   next_sweep_ = now + std::chrono::milliseconds(context_.config.expiry_check_interval_ms);
   for (auto& [name, group] : groups_) {
     group->start(now, wall);
+    group->recharge();
     if (const auto wake = group->wake_at()) {
       wakes_.emplace(*wake, name);
       wakes_by_group_[name] = *wake;
@@ -107,6 +108,7 @@ Group& GroupTable::find_or_create(const std::string& name) {
 }
 
 void GroupTable::settle(Group& group, Lsn lsn_before) {
+  group.recharge();
   if (group.lsn() != lsn_before) {
     newest_lsn_ = std::max(newest_lsn_, group.lsn());
   }
@@ -138,8 +140,8 @@ void GroupTable::forget(const std::string& name) {
   const auto it = groups_.find(name);
   if (it == groups_.end()) return;
   if (started_ && it->second->state().cursors.size() > kCursorsPerTurn) {  // many cursors take long to let go
-    auto cursors = std::make_shared<std::map<CursorKey, Cursor>>(it->second->take_cursors());
-    context_.output.compute([cursors] { cursors->clear(); }, [] {});
+    auto cursors = std::make_shared<Cursors>(it->second->take_cursors());
+    context_.output.compute([cursors] { *cursors = {}; }, [] {});
   }
   groups_.erase(it);
 }
@@ -151,6 +153,14 @@ void GroupTable::answer_absent(ReplyTo to, Reply reply) {
 
 // --- members
 
+// When memory is used up, those who are in go on.
+bool GroupTable::may_take_in(const std::string& group, const std::string& member,
+                             const std::optional<std::string>& instance_id) const {
+  if (context_.has_memory_for(1)) return true;
+  const Group* found = find(group);
+  return found != nullptr && found->has_member(member, instance_id);
+}
+
 void GroupTable::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime wall) {
   const GroupConfig& config = context_.config;
   GroupError error = GroupError::kNone;
@@ -161,6 +171,8 @@ void GroupTable::join(ReplyTo to, const JoinRequest& request, MonoTime now, Wall
     error = GroupError::kInvalidSessionTimeout;
   } else if (!request.member_id.empty() && find(request.group) == nullptr) {
     error = GroupError::kUnknownMember;
+  } else if (!may_take_in(request.group, request.member_id, request.instance_id)) {
+    error = GroupError::kNoMemory;
   }
   if (error != GroupError::kNone) {
     JoinReply refusal;
@@ -218,6 +230,8 @@ void GroupTable::reconcile(ReplyTo to, const ReconcileRequest& request, MonoTime
   GroupError error = GroupError::kNone;
   if (request.group.empty()) error = GroupError::kInvalidGroupId;
   if (request.epoch != kJoinEpoch && find(request.group) == nullptr) error = GroupError::kUnknownMember;
+  if (request.epoch == kJoinEpoch && !may_take_in(request.group, request.member_id, request.instance_id))
+    error = GroupError::kNoMemory;
   if (error != GroupError::kNone) {
     return answer_absent(to, ReconcileReply{.error = error, .member_id = request.member_id});
   }
@@ -246,6 +260,7 @@ void GroupTable::commit(ReplyTo to, const CommitRequest& request, MonoTime now, 
   }
   Group& group = find_or_create(request.group);
   const Lsn before = group.lsn();
+  group.recharge();
   group.commit(to, request, now, wall);
   settle(group, before);
 }
@@ -329,6 +344,7 @@ void GroupTable::drop_stream(std::string_view stream) {
     const Lsn before = group->lsn();
     group->drop_stream(stream);
     if (group->lsn() == before) continue;
+    group->recharge();
     newest_lsn_ = std::max(newest_lsn_, group->lsn());
   }
 }

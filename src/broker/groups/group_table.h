@@ -79,11 +79,14 @@ class GroupTable {
   // By name; null at the end.
   const Group* first() const { return groups_.empty() ? nullptr : groups_.begin()->second.get(); }
   const Group* next_after(const std::string& name) const;
+  size_t memory_bytes() const { return context_.memory_bytes; }  // about, of all groups
   std::string describe_state() const;
 
  private:
   Group* find(const std::string& name);
   Group& find_or_create(const std::string& name);
+  bool may_take_in(const std::string& group, const std::string& member,
+                   const std::optional<std::string>& instance_id) const;
   void settle(Group& group, base::Lsn lsn_before);  // after every call into a group: may destroy it
   void destroy(Group& group);
   void divided(const std::string& group, const Division& division);

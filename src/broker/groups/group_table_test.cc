@@ -37,6 +37,66 @@ TEST_CASE("outsiders commit to groups without members only") {
   CHECK(kit.got<CommitReply>(to).error == E::kGroupNotFound);
 }
 
+TEST_CASE("when memory is used up nothing new is taken in and who is in goes on") {
+  Kit kit;
+  const JoinReply member = kit.settle_one();
+  const auto commit = [&](uint32_t partition, std::string note = {}) {
+    return kit.commit(member.member_id, member.generation, {{"s", partition}, 5, -1, std::move(note)}).entries[0].error;
+  };
+  CHECK(commit(0) == E::kNone);
+  const size_t before = kit.table->memory_bytes();
+  CHECK(commit(1) == E::kNone);
+  const size_t cursor_bytes = kit.table->memory_bytes() - before;
+  const auto allow = [&](size_t bytes) {
+    kit.config.memory_bytes_max = bytes;
+    kit.table->configure(kit.config, kit.now);
+  };
+  allow(kit.table->memory_bytes() + cursor_bytes - 1);
+  CHECK(commit(2) == E::kNoMemory);
+  allow(kit.table->memory_bytes() + cursor_bytes);
+  CHECK(commit(2) == E::kNone);
+  CHECK(commit(2) == E::kNone);
+  CHECK(commit(2, std::string(100, 'n')) == E::kNoMemory);
+
+  CHECK(kit.got<JoinReply>(kit.join(Kit::joining())).error == E::kNoMemory);
+  JoinRequest elsewhere = Kit::joining();
+  elsewhere.group = "h";
+  CHECK(kit.got<JoinReply>(kit.join(elsewhere)).error == E::kNoMemory);
+  const ReplyTo to = kit.ask();
+  kit.table->commit(to, {"h", "", {}, -1, {}, {{{"s", 0}, 5, -1, ""}}}, kit.now, kit.wall);
+  CHECK(kit.got<CommitReply>(to).entries.at(0).error == E::kNoMemory);
+  CHECK(kit.table->size() == 1);
+  CHECK(kit.beat(member.member_id, member.generation) == E::kNone);
+  CHECK(kit.got<JoinReply>(kit.join(Kit::joining(member.member_id))).error == E::kNone);
+  kit.leave({{member.member_id, {}}});
+  CHECK(kit.got<JoinReply>(kit.join(elsewhere)).error == E::kNone);
+}
+
+TEST_CASE("what groups take is the same after a restart and nothing when all are gone") {
+  Kit kit;
+  const auto [leader, follower] = kit.settle_two();
+  for (uint32_t i = 0; i < 5; ++i) kit.commit(leader.member_id, leader.generation, {{"s", i}, 5, -1, "note"});
+  const size_t bytes = kit.table->memory_bytes();
+  CHECK(bytes > 0);
+  kit.open();
+  CHECK(kit.table->memory_bytes() == bytes);
+  kit.leave({{leader.member_id, {}}, {follower.member_id, {}}});
+  const ReplyTo to = kit.ask();
+  kit.table->remove(to, {{"g"}});
+  CHECK(kit.got<DeleteGroupsReply>(to).groups.at(0).error == E::kNone);
+  CHECK(kit.table->memory_bytes() == 0);
+}
+
+TEST_CASE("what members say of themselves fits a mutation or they are refused") {
+  Kit kit;
+  const size_t metadata_bytes = (kit.config.mutation_bytes_max - std::string("rangesticky").size()) / 2;
+  const auto error_of = [&](size_t bytes) {
+    return kit.got<JoinReply>(kit.join(Kit::joining({}, std::string(bytes, 'm')))).error;
+  };
+  CHECK(error_of(metadata_bytes + 1) == E::kGroupFull);
+  CHECK(error_of(metadata_bytes) == E::kNone);
+}
+
 TEST_CASE("cursors expire when nobody uses them") {
   Kit kit;
   kit.commit("", -1, {{"s", 0}, 5, -1, ""});
@@ -103,7 +163,7 @@ TEST_CASE("cursors that follow no group, one of another moment, or are cut are r
   Kit kit;
   GroupState state;
   state.name = "g";
-  for (uint32_t i = 0; i < 3; ++i) state.cursors[{"s", i}].offset = i;
+  for (uint32_t i = 0; i < 3; ++i) state.cursors.put({"s", i}, {.offset = i});
   const SavedGroup head = save_group(state, 1);
   REQUIRE(head.next);
   const SavedGroup part = save_cursors(state, *head.next, 1), last = save_cursors(state, *part.next, 1);

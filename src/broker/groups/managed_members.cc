@@ -53,6 +53,7 @@ void ManagedMembers::start(MonoTime now) {
   names_.clear();
   patterns_.clear();
   held_.clear();
+  record_bytes_ = 0;
   unknown_ = 0;
   streams_seen_ = 0;
   dividing_.reset();
@@ -69,6 +70,10 @@ void ManagedMembers::start(MonoTime now) {
 }
 
 // ---- who asks
+
+bool ManagedMembers::has_member(const std::string& id, const std::optional<std::string>& instance_id) const {
+  return managed().members.contains(id) || (instance_id && instances_.contains(*instance_id));
+}
 
 std::expected<ManagedMembers::Place, GroupError> ManagedMembers::locate(const ReconcileRequest& request) const {
   const bool joins = request.epoch == kJoinEpoch;

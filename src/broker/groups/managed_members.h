@@ -74,6 +74,8 @@ class ManagedMembers {
   std::optional<base::MonoTime> wake_at() const { return wake_at_; }
 
   bool empty() const { return managed().members.empty(); }
+  bool has_member(const std::string& id, const std::optional<std::string>& instance_id) const;
+  size_t memory_bytes() const;  // about
   GroupPhase phase() const;
   bool is_subscribed(const std::string& stream) const;
   DescribeManagedReply::Group view() const;
@@ -152,6 +154,7 @@ class ManagedMembers {
   std::map<std::string, std::string> instances_;  // instance id -> member id
   std::map<std::string, size_t> names_;           // subscribed to -> by how many
   std::map<std::string, Pattern> patterns_;
+  size_t record_bytes_ = 0;                      // of the members' records: what they say
   std::unordered_set<base::PartitionKey> held_;  // assigned or revoking: not free
   size_t unknown_ = 0;                           // members whose holding is not known: nothing is free
   uint64_t streams_seen_ = 0;                    // version that the targets were last compared with

@@ -111,14 +111,14 @@ TEST_CASE("snapshots of version 1 are read, unknown versions are not") {
   GroupState old;
   old.name = "g";
   old.generation_started = 5;
-  old.cursors[{"s", 1}].offset = 7;
+  old.cursors.put({"s", 1}, {.offset = 7});
   std::vector<uint8_t> bytes = encode_snapshot(old);
   CHECK(bytes.back() == 0);  // not managed: version 1 ends before that
   bytes.pop_back();
   bytes[0] = 1;
   const auto read = decode_snapshot(bytes);
   REQUIRE(read);
-  CHECK(read->cursors.at({"s", 1}).offset == 7);
+  CHECK(read->cursors.all().at({"s", 1}).offset == 7);
   CHECK_FALSE(read->managed);
   for (const uint8_t version : {0, kGroupSnapshotVersion + 1}) {
     bytes[0] = version;

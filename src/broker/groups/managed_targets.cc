@@ -21,13 +21,25 @@ constexpr size_t kListsInMutation = 2;                            // held, and t
 constexpr size_t kMutationBytesTarget = 64 * base::limits::kKiB;  // longer divisions are split
 constexpr size_t kMutationBytesKept = 4 * base::limits::kKiB;     // for ids and numbers
 
+constexpr size_t kNameBytes = 32;    // of a name in a list
+constexpr size_t kHeldBytes = 2 * sizeof(base::PartitionKey) + 64;  // of a partition: target, holding, and that it is held
+
+size_t bytes_of(const ManagedRecord& record) {
+  size_t bytes = record.pattern.value_or("").size();
+  for (const std::string& name : record.streams) bytes += kNameBytes + heap_bytes(name);
+  return bytes + (record.guest ? bytes_of(record.guest->protocols) : 0);
+}
+
 size_t weight_bytes_of(uint32_t partition_count) { return kStreamBytes + size_t{partition_count} * kPartitionBytes; }
 
 }  // namespace
 
+size_t ManagedMembers::memory_bytes() const { return record_bytes_ + held_.size() * kHeldBytes; }
+
 // ---- subscriptions
 
 void ManagedMembers::index(const ManagedRecord& record) {
+  record_bytes_ += bytes_of(record);
   for (const std::string& name : record.streams) {
     if (++names_[name] == 1) resolved_.reset();
   }
@@ -39,6 +51,7 @@ void ManagedMembers::index(const ManagedRecord& record) {
 }
 
 void ManagedMembers::unindex(const ManagedRecord& record) {
+  record_bytes_ -= bytes_of(record);
   for (const std::string& name : record.streams) {
     const auto it = names_.find(name);
     if (--it->second > 0) continue;

@@ -212,10 +212,11 @@ namespace {
 
 // From `from` on; where it stopped, if there are more.
 std::optional<CursorKey> put_cursors(Writer& w, const GroupState& state, const CursorKey& from, size_t cursors_max) {
-  const auto begin = state.cursors.lower_bound(from);
+  const Cursors::Map& all = state.cursors.all();
+  const auto begin = all.lower_bound(from);
   auto end = begin;
   size_t count = 0;
-  for (; end != state.cursors.end() && count < cursors_max; ++end) ++count;
+  for (; end != all.end() && count < cursors_max; ++end) ++count;
   w.uvarint(count);
   for (auto it = begin; it != end; ++it) {
     const auto& [key, cursor] = *it;
@@ -226,16 +227,16 @@ std::optional<CursorKey> put_cursors(Writer& w, const GroupState& state, const C
     w.i64le(cursor.committed.ms);
     put_optional_time(w, cursor.expires);
   }
-  return end == state.cursors.end() ? std::nullopt : std::optional(end->first);
+  return end == all.end() ? std::nullopt : std::optional(end->first);
 }
 
-std::map<CursorKey, Cursor> get_cursors(Reader& r) {
-  std::map<CursorKey, Cursor> cursors;
+Cursors get_cursors(Reader& r) {
+  Cursors cursors;
   for (uint64_t left = r.uvarint64(); left > 0 && r.ok(); --left) {
     CommitRequest::Entry entry = get_entry(r);
     Cursor cursor{entry.offset, entry.leader_epoch, std::move(entry.metadata), get_time(r), {}};
     cursor.expires = get_optional_time(r);
-    cursors.insert_or_assign(std::move(entry.key), std::move(cursor));
+    cursors.put(std::move(entry.key), std::move(cursor));
   }
   return cursors;
 }
@@ -291,8 +292,8 @@ void GroupState::apply(const GroupMutation& mutation) {
   std::visit(Overloaded{
                  [&](const CursorsCommitted& m) {
                    for (const CommitRequest::Entry& entry : m.entries) {
-                     cursors.insert_or_assign(
-                         entry.key, Cursor{entry.offset, entry.leader_epoch, entry.metadata, m.committed, m.expires});
+                     cursors.put(entry.key,
+                                 {entry.offset, entry.leader_epoch, entry.metadata, m.committed, m.expires});
                    }
                  },
                  [&](const GenerationStarted& m) { generation_started = m.generation; },

@@ -40,7 +40,6 @@
 // To change a format: raise its version below, keep reading the older one, add a test with the older one's bytes.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -49,6 +48,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "broker/groups/cursors.h"
 #include "broker/groups/managed_state.h"
 #include "broker/groups/requests.h"
 
@@ -94,14 +94,6 @@ struct Roster {
   std::vector<MemberRecord> members;  // sorted by id
 };
 
-struct Cursor {
-  int64_t offset = -1;
-  int32_t leader_epoch = -1;
-  std::string metadata;
-  base::WallTime committed;
-  std::optional<base::WallTime> expires;  // asked for by the committer; else the group's retention rules apply
-};
-
 struct CursorsCommitted {
   std::string group;
   base::WallTime committed;
@@ -131,7 +123,7 @@ struct GroupState {
   std::string name;
   Roster roster;
   int32_t generation_started = 0;  // the highest ever; a generation between it and the roster's was never synced
-  std::map<CursorKey, Cursor> cursors;
+  Cursors cursors;
   std::optional<ManagedState> managed;  // then the roster is empty
 
   void apply(const GroupMutation& mutation);  // any but GroupDeleted, which ends the object
@@ -154,7 +146,7 @@ inline std::vector<uint8_t> encode_snapshot(const GroupState& state) { return sa
 base::Result<GroupState> decode_snapshot(base::View bytes);
 struct GroupCursors {
   std::string group;
-  std::map<CursorKey, Cursor> cursors;
+  Cursors cursors;
 };
 base::Result<GroupCursors> decode_cursors(base::View bytes);
 

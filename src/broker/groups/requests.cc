@@ -14,6 +14,7 @@ const char* name_of(GroupError error) {
     case GroupError::kInconsistentProtocol: return "inconsistent_protocol";
     case GroupError::kInvalidSessionTimeout: return "invalid_session_timeout";
     case GroupError::kGroupFull: return "group_full";
+    case GroupError::kNoMemory: return "no_memory";
     case GroupError::kGroupTooLarge: return "group_too_large";
     case GroupError::kWrongKind: return "wrong_kind";
     case GroupError::kFencedEpoch: return "fenced_epoch";

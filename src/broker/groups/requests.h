@@ -25,6 +25,7 @@ enum class GroupError : uint8_t {
   kInconsistentProtocol,  // protocol type differs, or no protocol that all members share
   kInvalidSessionTimeout,
   kGroupFull,
+  kNoMemory,       // all groups of the cell together take what they may
   kGroupTooLarge,  // members' metadata and assignments do not fit one mutation
   kNotEmpty,
   kGroupNotFound,
@@ -54,6 +55,12 @@ enum class GroupPhase : uint8_t {
 };
 const char* name_of(GroupPhase phase);
 
+// What a string takes besides the object itself.
+inline size_t heap_bytes(const std::string& text) {
+  constexpr size_t kInlineBytes = 15, kBlockBytes = 24;  // of libstdc++ and malloc
+  return text.capacity() <= kInlineBytes ? 0 : text.size() + kBlockBytes;
+}
+
 struct CursorKey {
   std::string stream;
   uint32_t partition = 0;
@@ -67,6 +74,12 @@ struct GroupProtocol {
   std::string metadata;
   friend bool operator==(const GroupProtocol&, const GroupProtocol&) = default;
 };
+// What they say, without what keeps it.
+inline size_t bytes_of(const std::vector<GroupProtocol>& protocols) {
+  size_t bytes = 0;
+  for (const GroupProtocol& protocol : protocols) bytes += protocol.name.size() + protocol.metadata.size();
+  return bytes;
+}
 
 using Subscriptions =
     std::optional<std::vector<std::string>>;  // stream names; nullopt: the metadata is opaque to us too

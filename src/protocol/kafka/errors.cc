@@ -43,6 +43,7 @@ ErrorCode to_wire(broker::GroupError error) {
     case GroupError::kInconsistentProtocol: return ErrorCode::kInconsistentGroupProtocol;
     case GroupError::kInvalidSessionTimeout: return ErrorCode::kInvalidSessionTimeout;
     case GroupError::kGroupFull: return ErrorCode::kGroupMaxSizeReached;
+    case GroupError::kNoMemory: return ErrorCode::kGroupMaxSizeReached;
     case GroupError::kUnavailable: return ErrorCode::kCoordinatorNotAvailable;
     case GroupError::kGroupTooLarge: return ErrorCode::kGroupMaxSizeReached;
     case GroupError::kNotEmpty: return ErrorCode::kNonEmptyGroup;
@@ -69,6 +70,7 @@ ErrorCode for_version(ErrorCode code, ApiKey key, int16_t version) {
       return code;
     case ApiKey::kOffsetCommit:
       if (code == ErrorCode::kGroupIdNotFound && version < 9) return ErrorCode::kIllegalGeneration;
+      if (code == ErrorCode::kGroupMaxSizeReached) return ErrorCode::kInvalidCommitOffsetSize;  // to be kept at all
       return code;
     default: return code;
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/kafka/gen/describe_producers.h"
+#include "protocol/kafka/gen/list_config_resources.h"
 #include "protocol/kafka/gen/metadata.h"
 #include "protocol/kafka/gen/offset_fetch.h"
 #include "protocol/kafka/catalog_changes.h"
@@ -96,7 +97,15 @@ TEST_CASE("what_may_be_large_is_described_once_however_often_it_is_named") {
 
   OffsetFetchRequest offsets;
   offsets.groups = {{.group_id = "g"}, {.group_id = "h"}, {.group_id = "g"}};
-  CHECK(client.ask<OffsetFetchResponse>(ApiKey::kOffsetFetch, 8, offsets).groups.size() == 2);
+  offsets.groups[0].topics = {{{.name = "t", .partition_indexes = {0, 1, 0}}, {.name = "t", .partition_indexes = {1}}}};
+  const auto fetched = client.ask<OffsetFetchResponse>(ApiKey::kOffsetFetch, 8, offsets).groups;
+  REQUIRE(fetched.size() == 2);
+  CHECK(fetched[0].topics.at(0).partitions.size() == 2);
+  CHECK(fetched[0].topics.at(1).partitions.empty());
+
+  const ListConfigResourcesRequest resources{.resource_types = {2, 4, 2}};
+  CHECK(client.ask<ListConfigResourcesResponse>(ApiKey::kListConfigResources, 1, resources).config_resources.size() ==
+        1 + broker.broker.catalog().size());
 }
 
 }  // namespace polylog::kafka

@@ -5,13 +5,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "protocol/kafka/broker_settings.h"
+#include "protocol/kafka/catalog_changes.h"
 #include "protocol/kafka/config_changes.h"
 #include "protocol/kafka/config_resource.h"
 #include "protocol/kafka/errors.h"
@@ -58,11 +58,11 @@ class AlterCall final : public PendingCall {
       result.resource_name = resource.name;
     }
     for (size_t i = 0; i < resources_.size(); ++i) alter(i);
-    reply_if_answered();
+    go_on();
   }
 
   void on_action(broker::Token token, broker::ActionBody&& body) override {
-    const size_t index = waiting_.extract(token.value).mapped();
+    const size_t index = changes_.take(token);
     const auto& done = std::get<broker::CatalogDone>(body);
     if (!done.result && done.result.error().code == base::ErrorCode::kConflict &&
         ++resources_[index].tries < kTriesMax) {
@@ -70,7 +70,7 @@ class AlterCall final : public PendingCall {
     } else if (!done.result) {
       refuse(index, {to_wire(done.result.error().code), done.result.error().text});
     }
-    reply_if_answered();
+    go_on();
   }
 
  private:
@@ -91,9 +91,8 @@ class AlterCall final : public PendingCall {
     auto attributes = attributes_after(*topic, resources_[index].changes, call_.config());
     if (!attributes) return refuse(index, std::move(attributes.error()));
     if (validate_only_ || *attributes == topic->attributes) return;
-    change_catalog(
-        index,
-        broker::AlterStream{.id = topic->id, .expected_version = topic->version, .attributes = std::move(*attributes)});
+    changes_.add(index, broker::AlterStream{
+                            .id = topic->id, .expected_version = topic->version, .attributes = std::move(*attributes)});
   }
 
   void alter_broker(size_t index) {
@@ -118,28 +117,23 @@ class AlterCall final : public PendingCall {
                        std::expected<Attributes, ConfigRefusal> values) {
     if (!values) return refuse(index, std::move(values.error()));
     if (validate_only_ || *values == settings.values) return;
-    change_catalog(index, broker::SetSettings{.expected_version = settings.version, .values = std::move(*values)});
-  }
-
-  void change_catalog(size_t index, broker::CatalogRequest request) {
-    const broker::ReplyTo reply_to = call_.expect(shared_from_this());
-    waiting_.emplace(reply_to.token.value, index);
-    call_.broker().change_catalog(reply_to, std::move(request));
+    changes_.add(index, broker::SetSettings{.expected_version = settings.version, .values = std::move(*values)});
   }
 
   void refuse(size_t index, ConfigRefusal refusal) {
     response_.results[index].error_code = refusal.code;
     response_.results[index].error_message = std::move(refusal.why);
   }
-  void reply_if_answered() const {
-    if (waiting_.empty()) call_.reply(response_);
+  void go_on() {
+    changes_.send(call_, shared_from_this());
+    if (changes_.empty()) call_.reply(response_);
   }
 
   Call call_;
   bool validate_only_;
   std::vector<Resource> resources_;
   Response response_;
-  std::unordered_map<uint64_t, size_t> waiting_;  // by token: place in resources_
+  CatalogChanges changes_;
 };
 
 ConfigChange change_of(const AlterConfigsRequest::Config& asked) {

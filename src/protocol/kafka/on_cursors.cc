@@ -1,9 +1,9 @@
 // Offsets that groups commit: OffsetCommit, OffsetFetch and OffsetDelete. Only partitions that exist are asked about
 // when something changes; the answer keeps the shape of the request.
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -72,29 +72,30 @@ using GroupReply = OffsetFetchResponse::Group;
 constexpr int16_t kGroupErrorSince = 2, kManyGroupsSince = 8;
 constexpr int64_t kNothingCommitted = -1;
 
-broker::FetchCursorsRequest fetch_request(std::string_view group, const TopicsAsked& asked) {
-  broker::FetchCursorsRequest request{.group = std::string(group)};
-  if (!asked) return request;
-  std::vector<broker::CursorKey>& keys = request.keys.emplace();
-  for (const OffsetFetchRequest::Topic& topic : *asked) {
-    for (const int32_t partition : topic.partition_indexes) keys.push_back(cursor_key(topic.name, partition));
-  }
-  return request;
-}
-
 // The topics of the request, each with its number of partitions, to give the reply its shape; empty: all were asked
 // for.
 struct AskedTopic {
   std::string name;
-  size_t partition_count;
+  size_t partition_count = 0;
 };
-std::vector<AskedTopic> shape_of(const TopicsAsked& asked) {
+struct Wanted {
+  broker::FetchCursorsRequest request;
   std::vector<AskedTopic> shape;
-  if (!asked) return shape;
+};
+Wanted wanted_of(std::string_view group, const TopicsAsked& asked) {
+  Wanted wanted{.request = {.group = std::string(group)}, .shape = {}};
+  if (!asked) return wanted;
+  std::vector<broker::CursorKey>& keys = wanted.request.keys.emplace();
+  std::set<std::pair<std::string_view, int32_t>> seen;  // each partition once: what is committed may be long
   for (const OffsetFetchRequest::Topic& topic : *asked) {
-    shape.push_back({std::string(topic.name), topic.partition_indexes.size()});
+    AskedTopic& shape = wanted.shape.emplace_back(std::string(topic.name));
+    for (const int32_t partition : topic.partition_indexes) {
+      if (!seen.emplace(topic.name, partition).second) continue;
+      keys.push_back(cursor_key(topic.name, partition));
+      ++shape.partition_count;
+    }
   }
-  return shape;
+  return wanted;
 }
 
 OffsetFetchResponse::Partition partition_reply(broker::FetchCursorsReply::Entry& entry) {
@@ -136,8 +137,9 @@ OffsetFetchResponse refusal(const TopicsAsked& asked, int16_t version, ErrorCode
 void fetch_one_group(const Call& call, const OffsetFetchRequest& request) {
   const auto cell = open_cell_of_group(call.broker(), request.group_id);
   if (!cell) return call.reply(refusal(request.topics, call.version(), kGroupUnavailable));
-  ask_group<broker::FetchCursorsReply>(call, *cell, fetch_request(request.group_id, request.topics),
-                                       [call, shape = shape_of(request.topics)](broker::FetchCursorsReply& reply) {
+  Wanted wanted = wanted_of(request.group_id, request.topics);
+  ask_group<broker::FetchCursorsReply>(call, *cell, std::move(wanted.request),
+                                       [call, shape = std::move(wanted.shape)](broker::FetchCursorsReply& reply) {
                                          OffsetFetchResponse response{.error_code = to_wire(reply.error)};
                                          if (reply.error != broker::GroupError::kNone) return call.reply(response);
                                          fill_topics(response.topics, shape, reply);
@@ -148,7 +150,7 @@ void fetch_one_group(const Call& call, const OffsetFetchRequest& request) {
 void fetch_groups(const Call& call, const OffsetFetchRequest& request) {
   auto gather = std::make_shared<Gather<OffsetFetchResponse>>(call);
   auto& groups = gather->response().groups;
-  std::unordered_set<std::string_view> seen;  // each group once: it may have very many offsets
+  std::set<std::string_view> seen;  // each group once: it may have very many offsets
   for (const OffsetFetchRequest::Group& asked : request.groups) {
     if (!seen.insert(asked.group_id).second) continue;
     groups.push_back({.group_id = std::string(asked.group_id)});
@@ -157,11 +159,11 @@ void fetch_groups(const Call& call, const OffsetFetchRequest& request) {
       groups.back().error_code = kGroupUnavailable;
       continue;
     }
-    broker::FetchCursorsRequest wanted = fetch_request(asked.group_id, asked.topics);
-    wanted.member_id = asked.member_id.value_or("");
-    wanted.epoch = asked.member_epoch;
-    gather->ask<broker::FetchCursorsReply>(*cell, std::move(wanted),
-                                           [index = groups.size() - 1, shape = shape_of(asked.topics)](
+    Wanted wanted = wanted_of(asked.group_id, asked.topics);
+    wanted.request.member_id = asked.member_id.value_or("");
+    wanted.request.epoch = asked.member_epoch;
+    gather->ask<broker::FetchCursorsReply>(*cell, std::move(wanted.request),
+                                           [index = groups.size() - 1, shape = std::move(wanted.shape)](
                                                OffsetFetchResponse& response, broker::FetchCursorsReply& reply) {
                                              GroupReply& group = response.groups[index];
                                              group.error_code = to_wire(reply.error);

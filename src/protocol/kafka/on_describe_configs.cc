@@ -125,10 +125,10 @@ void describe_group(const Call& call, const Asked& asked, const Detail& detail, 
 }
 
 // Version 0 knew the configs of client metrics alone, of which there are none.
-std::vector<int8_t> types_asked(const ListConfigResourcesRequest& request, int16_t version) {
+std::set<int8_t> types_asked(const ListConfigResourcesRequest& request, int16_t version) {
   constexpr int8_t kClientMetrics = 16;
   if (version == 0) return {kClientMetrics};
-  if (!request.resource_types.empty()) return request.resource_types;
+  if (!request.resource_types.empty()) return {request.resource_types.begin(), request.resource_types.end()};
   return {static_cast<int8_t>(ConfigResource::kTopic), static_cast<int8_t>(ConfigResource::kBroker),
           static_cast<int8_t>(ConfigResource::kGroup)};
 }

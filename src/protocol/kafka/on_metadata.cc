@@ -2,9 +2,9 @@
 // answered as it then is, not with "try again".
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "protocol/kafka/catalog_changes.h"
@@ -66,8 +66,8 @@ void MetadataCall::run(const MetadataRequest& request) {
     for (const Topic& topic : all_topics(call_.broker())) describe(*topic, response_.topics.emplace_back());
     return call_.reply(response_);
   }
-  std::unordered_set<std::string_view> names;  // each topic once: it may have very many partitions
-  std::unordered_set<base::Uuid> ids;
+  std::set<std::string_view> names;  // each topic once: it may have very many partitions
+  std::set<base::Uuid> ids;
   for (const MetadataRequest::Topic& asked : *request.topics) {
     if (!(is_by_id(asked) ? ids.insert(asked.topic_id).second : names.insert(*asked.name).second)) continue;
     TopicReply& reply = response_.topics.emplace_back();
