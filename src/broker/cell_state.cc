@@ -59,7 +59,7 @@ void CellEngine::drop_on() {
     const size_t count = std::min(first.left.size(), share);
     drop_partitions(std::span(first.left).last(count));
     first.left.resize(first.left.size() - count);
-    share -= count;
+    share -= std::min(share, std::max<size_t>(count, 1));
     if (!first.left.empty()) break;
     if (first.is_durable) report_dropped(first.stream);
     dropping_.pop_front();
@@ -87,6 +87,11 @@ void CellEngine::apply_catalog(const CatalogDelta& delta) {
   std::vector<base::PartitionKey> keys;
   for (uint32_t i = 0; i < record.partitions.size(); ++i)
     if (record.partitions[i] == cell_.id()) keys.push_back(record.key(i));
+  if (record.kind == StreamKind::kQueue) {  // its consumers are told at once
+    drop_partitions(keys);
+    if (record.durable) report_dropped(record.id);
+    return;
+  }
   dropping_.push_back({record.id, std::move(keys), record.durable});
   if (dropping_.size() == 1) broker_.loop().call_at(broker_.loop().now(), [this] { drop_on(); });
 }

@@ -89,7 +89,7 @@ struct MemoryShares {
   uint64_t ingress_bytes;  // requests under way, until they are durable
   uint64_t tail_bytes;     // recent batches that readers find in RAM
   uint64_t egress_bytes;   // replies and deliveries that peers have not read
-  uint64_t state_bytes;    // messages of transient queues; as much again for groups and what is committed in their names
+  uint64_t state_bytes;  // messages of transient queues; as much again for groups and what is committed in their names
 };
 MemoryShares shares_of(uint64_t memory_bytes_max);
 // Streams' partitions and queues that there may be: each takes 2.5 to 4 KiB, beside the shares above, which are seldom

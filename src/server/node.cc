@@ -158,8 +158,7 @@ storage::Cell::Options Node::cell_options(base::CellId id, const io::Disk::Space
 base::Result<> Node::open_cells() {
   TRY_ASSIGN(const io::Disk::Space space, disk_.space(config_.data_dir));
   broker::GroupConfig groups = group_config_of(config_);
-  groups.memory_bytes_max =
-      shares_of(memory_bytes_max_of(config_, machine_memory_bytes())).state_bytes / dir_->cells();
+  groups.memory_bytes_max = shares_of(memory_bytes_max_of(config_, machine_memory_bytes())).state_bytes / dir_->cells();
   for (uint32_t i = 0; i < dir_->cells(); ++i) {
     const base::CellId id(static_cast<uint16_t>(i));
     broker::Broker& home = *broker_list_[core_of_cell_[i].value];

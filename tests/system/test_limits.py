@@ -159,3 +159,27 @@ def test_a_frame_of_frame_max_is_read_and_one_past_it_closes_the_connection(brok
         assert closed_within(sock, 15)
     assert channel.basic_get(queue, auto_ack=True)[2] == body
     assert channel.basic_get(queue)[0] is None
+
+
+def test_an_exclusive_queue_goes_even_if_its_connection_failed_before_it_was_there(broker):
+    exclusive = 4
+    declare = struct.pack(">HHH", 50, 10, 0) + b"\x04mine" + bytes([exclusive]) + struct.pack(">I", 0)
+    no_such_method, close_ok = struct.pack(">HH", 10, 99), struct.pack(">HH", 10, 51)
+    with broker.connect("amqp") as sock:
+        read_frame = open_amqp(sock, 131_072)
+        sock.sendall(amqp_frame(1, 1, declare) + amqp_frame(1, 0, no_such_method))
+        while read_frame()[1][:4] != struct.pack(">HH", 10, 50):
+            pass
+        sock.sendall(amqp_frame(1, 0, close_ok))
+
+    def is_free():
+        connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.ports["amqp"]))
+        try:
+            connection.channel().queue_declare("mine", exclusive=True)
+            return True
+        except pika.exceptions.ChannelClosedByBroker as locked:
+            assert locked.reply_code == 405
+            return False
+        finally:
+            connection.close()
+    wait_for(is_free, 5, "the name of the exclusive queue")

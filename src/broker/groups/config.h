@@ -29,8 +29,8 @@ struct GroupConfig {
   int32_t managed_heartbeat_interval_ms = 5'000;  // what its members are told to keep
   size_t metadata_bytes_max = 4'096;              // of one committed cursor
   size_t mutation_bytes_max = base::limits::kSlotPartBytesMax - 4 * base::limits::kKiB;  // bounds a group's roster
-  size_t memory_bytes_max = SIZE_MAX;  // of all groups of a cell: then nothing new is taken in
-  std::map<std::string, ManagedTimes> times_of = {};                                     // by group
+  size_t memory_bytes_max = SIZE_MAX;                 // of all groups of a cell: then nothing new is taken in
+  std::map<std::string, ManagedTimes> times_of = {};  // by group
 
   base::Duration managed_session_timeout(const std::string& group) const;
   int32_t managed_session_timeout_ms_of(const std::string& group) const;

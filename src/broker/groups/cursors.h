@@ -33,7 +33,7 @@ class Cursors {
   void put(CursorKey key, Cursor cursor) {
     const auto [at, is_new] = all_.try_emplace(std::move(key));
     if (!is_new) bytes_ -= bytes_of(at->first, at->second.metadata);
-    at->second = std::move(cursor);
+    std::swap(at->second, cursor);  // an assigned string would keep the memory of the longer one before
     bytes_ += bytes_of(at->first, at->second.metadata);
   }
   void erase(const CursorKey& key) {
@@ -42,14 +42,20 @@ class Cursors {
     bytes_ -= bytes_of(at->first, at->second.metadata);
     all_.erase(at);
   }
-  // How many bytes more it would be.
+  void merge(Cursors&& more) {  // of other partitions
+    all_.merge(more.all_);
+    bytes_ += std::exchange(more.bytes_, 0);
+    for (const auto& [key, cursor] : more.all_) bytes_ -= bytes_of(key, cursor.metadata);
+  }
+  // How many bytes more it would be. What replaces something may be a little longer: whoever works goes on.
   size_t growth(const CursorKey& key, const std::string& metadata) const {
     const auto at = all_.find(key);
-    const size_t now = at == all_.end() ? 0 : bytes_of(key, at->second.metadata);
-    return std::max(bytes_of(key, metadata), now) - now;
+    if (at != all_.end() && metadata.size() <= std::max(at->second.metadata.size(), kShortMetadataBytes)) return 0;
+    return bytes_of(key, metadata) - (at == all_.end() ? 0 : bytes_of(key, at->second.metadata));
   }
 
  private:
+  static constexpr size_t kShortMetadataBytes = 256;
   static size_t bytes_of(const CursorKey& key, const std::string& metadata) {
     constexpr size_t kNodeBytes = 176;
     return kNodeBytes + heap_bytes(key.stream) + heap_bytes(metadata);

@@ -19,6 +19,7 @@ Group::Group(std::string name, GroupContext& context, base::Lsn absent_since)
 ManagedMembers::Context Group::managed_context() {
   return {.config = context_.config,
           .streams = context_.streams,
+          .memory_bytes = context_.memory_bytes,
           .streams_version = context_.streams_version,
           .new_id = context_.new_id,
           .patterns = context_.patterns,
@@ -37,14 +38,30 @@ int32_t rebalance_timeout_of(const JoinRequest& request) {
 namespace {
 constexpr size_t kGroupBytes = 1536;  // with its places in the table
 constexpr size_t kMemberBytes = 512;
-constexpr size_t kPendingBytes = 128;
-constexpr size_t kRecordCopies = 3;  // as it is at work, as it is durable, and its subscriptions taken apart
+constexpr size_t kPendingBytes = 512;  // with the longest id
+constexpr size_t kRecordCopies = 2;    // as it is at work and as it is durable
+constexpr size_t kIdPrefixBytesMax = 255;
+constexpr size_t kAssignmentBytesFree = 4 * base::limits::kKiB;  // of a member, however little memory is left
+
+size_t bytes_of(const JoinRequest& request) {
+  size_t bytes =
+      request.member_id.size() + request.client_id.size() + request.client_host.size() + bytes_of(request.protocols);
+  for (const std::string& name : request.subscriptions.value_or(std::vector<std::string>{})) bytes += name.size();
+  return bytes;
+}
+
 }  // namespace
+
+// What a client says of itself may be long; an id of its own need not be.
+std::string Group::new_member_id(const JoinRequest& request) const {
+  return request.instance_id.value_or(request.client_id).substr(0, kIdPrefixBytesMax) + "-" +
+         context_.new_id().to_string();
+}
 
 size_t Group::memory_bytes() const {
   const size_t members = is_managed() ? managed_.memory_bytes() : kRecordCopies * member_bytes_;
-  return kGroupBytes + 4 * name().size() + state_.cursors.bytes() + members + member_count() * kMemberBytes +
-         pending_.size() * kPendingBytes;
+  return kGroupBytes + 4 * name().size() + state_.cursors.bytes() + members +
+         (members_.size() + member_count()) * kMemberBytes + pending_.size() * kPendingBytes;
 }
 
 void Group::recharge() {
@@ -55,7 +72,12 @@ void Group::recharge() {
 
 bool Group::has_member(const std::string& id, const std::optional<std::string>& instance_id) const {
   if (is_managed()) return managed_.has_member(id, instance_id);
-  return members_.contains(id) || (instance_id && static_ids_.contains(*instance_id));
+  return members_.contains(id) || pending_.contains(id) || (instance_id && static_ids_.contains(*instance_id));
+}
+
+void Group::recount_members() {
+  member_bytes_ = 0;
+  for (const auto& [id, member] : members_) member_bytes_ += bytes_of(member.record);
 }
 
 // --- durable state
@@ -77,10 +99,6 @@ void Group::restore(GroupState state, base::Lsn stamp) {
   lsn_ = stamp;
 }
 
-void Group::restore(const Cursors& more) {
-  for (const auto& [key, cursor] : more.all()) state_.cursors.put(key, cursor);
-}
-
 void Group::start(MonoTime now, WallTime wall) {
   if (is_managed()) return managed_.start(now);
   adopt_roster();
@@ -98,7 +116,7 @@ void Group::adopt_roster() {
   for (const MemberRecord& record : roster.members) {
     Member& member = members_[record.id];
     member.record = record;
-    member_bytes_ += bytes_of(record.protocols);
+    member_bytes_ += bytes_of(record);
     member.join_order = ++joins_;
     member.knows_id = true;
     if (record.instance_id) static_ids_[*record.instance_id] = record.id;
@@ -119,6 +137,8 @@ void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime 
     remove_member(request.member_id, GroupError::kGroupFull);
     return after_removal(true, now, wall);
   }
+  if (const size_t more = growth(request); more > 0 && !context_.has_memory_for(kRecordCopies * more))
+    return refuse_join(to, GroupError::kNoMemory, request.member_id);
   if (!shares_a_protocol(request)) return refuse_join(to, GroupError::kInconsistentProtocol, request.member_id);
   if (is_managed()) become_member_led();  // not before it is sure that somebody may join
   if (request.member_id.empty()) return join_new(to, request, now, wall);
@@ -150,13 +170,20 @@ bool Group::has_room_for(const JoinRequest& request) const {
 
 // What does not fit a mutation could never be settled.
 bool Group::roster_fits(const JoinRequest& request) const {
+  constexpr size_t kNumbersBytes = 32, kRosterBytes = 1024;  // of a member, and of all together with a new member's id
+  const size_t others = (members_.size() + 1) * kNumbersBytes + kRosterBytes;
+  return member_bytes_ + growth(request) + others <= context_.config.mutation_bytes_max;
+}
+
+// How much more the member, which may be there already, has to say.
+size_t Group::growth(const JoinRequest& request) const {
   const std::string* id = &request.member_id;
   if (request.instance_id) {
     if (const auto it = static_ids_.find(*request.instance_id); it != static_ids_.end()) id = &it->second;
   }
   const auto member = members_.find(*id);
-  const size_t before = member == members_.end() ? 0 : bytes_of(member->second.record.protocols);
-  return member_bytes_ - before + bytes_of(request.protocols) <= context_.config.mutation_bytes_max;
+  const size_t before = member == members_.end() ? 0 : bytes_of(member->second.record);
+  return std::max(bytes_of(request), before) - before;
 }
 
 bool Group::shares_a_protocol(const JoinRequest& request) const {
@@ -175,7 +202,7 @@ bool Group::shares_a_protocol(const JoinRequest& request) const {
 
 void Group::join_new(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime wall) {
   if (request.instance_id && static_ids_.contains(*request.instance_id)) return replace_static(to, request, now, wall);
-  std::string id = request.instance_id.value_or(request.client_id) + "-" + context_.new_id().to_string();
+  std::string id = new_member_id(request);
   if (!request.instance_id && request.can_retry_with_id) {
     const MonoTime deadline = now + std::chrono::milliseconds(request.session_timeout_ms);
     pending_[id] = deadline;
@@ -201,11 +228,12 @@ void Group::join_known(ReplyTo to, const JoinRequest& request, MonoTime now, Wal
   const bool answer_now =
       unchanged && (phase_ == GroupPhase::kCompletingRebalance || (phase_ == GroupPhase::kStable && id != leader_));
   if (!answer_now) {
-    member_bytes_ += bytes_of(request.protocols) - bytes_of(member.record.protocols);
+    member_bytes_ -= bytes_of(member.record);
     member.record.protocols = request.protocols;
     member.record.subscriptions = request.subscriptions;
     member.record.client_id = request.client_id;
     member.record.client_host = request.client_host;
+    member_bytes_ += bytes_of(member.record);
     member.record.session_timeout_ms = request.session_timeout_ms;
     member.record.rebalance_timeout_ms = rebalance_timeout_of(request);
     return wait_for_rebalance(member, to, now, wall);
@@ -220,19 +248,20 @@ void Group::replace_static(ReplyTo to, const JoinRequest& request, MonoTime now,
   const std::string leader_before = leader_;
   auto node = members_.extract(old_id);
   Member old = std::move(node.mapped());
-  member_bytes_ -= bytes_of(old.record.protocols);
+  member_bytes_ -= bytes_of(old.record);
   JoinReply fenced;
   fenced.error = GroupError::kFencedInstance;
   fenced.member_id = old_id;
   answer_join(old, std::move(fenced));
   answer_sync(old, GroupError::kFencedInstance);
 
-  std::string id = *request.instance_id + "-" + context_.new_id().to_string();
+  std::string id = new_member_id(request);
   if (leader_ == old_id) leader_ = id;
   Member& member = add_member(std::move(id), request);
   member.join_order = old.join_order;
   member.sync_due = old.sync_due;
   member.record.assignment = std::move(old.record.assignment);
+  member_bytes_ += member.record.assignment.size();
   const bool same_work = old.record.subscriptions == member.record.subscriptions;
   if (phase_ == GroupPhase::kStable && same_work && select_protocol() == protocol_) {
     refresh_session(member, now);
@@ -275,7 +304,7 @@ Group::Member& Group::add_member(std::string id, const JoinRequest& request) {
       .subscriptions = request.subscriptions,
       .assignment = {},
   };
-  member_bytes_ += bytes_of(request.protocols);
+  member_bytes_ += bytes_of(member.record);
   newcomer_ = true;
   return member;
 }
@@ -371,6 +400,10 @@ void Group::sync(ReplyTo to, const SyncRequest& request, MonoTime now, WallTime 
   refresh_session(member, now);
   if (phase_ == GroupPhase::kStable) return answer_sync(member, GroupError::kNone);
   if (request.member_id != leader_) return;
+  if (!may_assign(request)) {
+    fail_syncs(GroupError::kGroupTooLarge);
+    return prepare_rebalance(now, wall);
+  }
 
   for (auto& [id, other] : members_) other.record.assignment.clear();
   for (const SyncRequest::Assignment& given : request.assignments) {
@@ -378,6 +411,7 @@ void Group::sync(ReplyTo to, const SyncRequest& request, MonoTime now, WallTime 
       it->second.record.assignment = given.assignment;
     }
   }
+  recount_members();
   if (!settle_roster(wall)) {
     fail_syncs(GroupError::kGroupTooLarge);
     return prepare_rebalance(now, wall);
@@ -402,6 +436,13 @@ void Group::answer_sync(Member& member, GroupError error) {
 }
 
 // --- heartbeat, leave, looking
+
+bool Group::may_assign(const SyncRequest& request) const {
+  size_t bytes = 0;
+  for (const SyncRequest::Assignment& given : request.assignments) bytes += given.assignment.size();
+  const size_t free = members_.size() * kAssignmentBytesFree;
+  return bytes <= free || context_.has_memory_for(kRecordCopies * (bytes - free));
+}
 
 bool Group::is_generation_of(const std::string& id, int32_t generation) const {
   return generation == generation_ || members_.at(id).epoch_before == generation;

@@ -58,7 +58,7 @@ class Group {
   // --- rebuilding; then start() once
   void replay(const GroupMutation& mutation, base::Lsn lsn);
   void restore(GroupState state, base::Lsn stamp);
-  void restore(const Cursors& more);
+  void restore(Cursors more) { state_.cursors.merge(std::move(more)); }
   void start(base::MonoTime now, base::WallTime wall);
 
   // --- members
@@ -139,6 +139,10 @@ class Group {
   void wait_for_rebalance(Member& member, ReplyTo to, base::MonoTime now, base::WallTime wall);
   bool has_room_for(const JoinRequest& request) const;
   bool roster_fits(const JoinRequest& request) const;
+  size_t growth(const JoinRequest& request) const;
+  bool may_assign(const SyncRequest& request) const;
+  void recount_members();
+  std::string new_member_id(const JoinRequest& request) const;
   bool shares_a_protocol(const JoinRequest& request) const;
   GroupError check_member(const std::string& id, const std::optional<std::string>& instance_id) const;
   GroupError check_sync(const SyncRequest& request) const;
@@ -204,7 +208,7 @@ class Group {
   uint64_t joins_ = 0;
   size_t member_bytes_ = 0;   // of the records in members_: what they say, once
   size_t charged_bytes_ = 0;  // counted in the context
-  ManagedMembers managed_;  // of a managed group
+  ManagedMembers managed_;    // of a managed group
 
   bool initial_delay_ = false;  // PreparingRebalance of a group that was empty
   bool newcomer_ = false;       // since the delay was last extended

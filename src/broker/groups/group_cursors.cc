@@ -45,10 +45,8 @@ void Group::commit(ReplyTo to, const CommitRequest& request, MonoTime now, WallT
     if (error == GroupError::kNone && entry.metadata.size() > context_.config.metadata_bytes_max) {
       error = GroupError::kMetadataTooLarge;
     }
-    // What is committed anew over something as long is taken even then: whoever works goes on.
-    const size_t growth = state_.cursors.growth(entry.key, entry.metadata);
-    if (error == GroupError::kNone && growth > 0 && !context_.has_memory_for(growth_bytes + growth))
-      error = GroupError::kNoMemory;
+    const size_t growth = error == GroupError::kNone ? state_.cursors.growth(entry.key, entry.metadata) : 0;
+    if (growth > 0 && !context_.has_memory_for(growth_bytes + growth)) error = GroupError::kNoMemory;
     answer.entries.push_back({entry.key, error});
     if (error != GroupError::kNone) continue;
     growth_bytes += growth;

@@ -124,7 +124,7 @@ void Group::join_as_guest(ReplyTo to, const JoinRequest& request, MonoTime now) 
     return refuse_join(to, GroupError::kUnknownMember, std::move(id));
   }
   if (!id.empty()) return reply(to, managed_.join_guest(request, id, now));
-  id = request.instance_id.value_or(request.client_id) + "-" + context_.new_id().to_string();
+  id = new_member_id(request);
   if (request.instance_id || !request.can_retry_with_id) return reply(to, managed_.join_guest(request, id, now));
   if (pending_.size() >= context_.config.members_max) return refuse_join(to, GroupError::kGroupFull);
   pending_[id] = now + std::chrono::milliseconds(request.session_timeout_ms);

@@ -147,6 +147,7 @@ void Group::fail_syncs(GroupError error) {
     member.record.assignment.clear();
     answer_sync(member, error);
   }
+  recount_members();
 }
 
 void Group::remove_member(const std::string& id, GroupError told) {
@@ -154,7 +155,7 @@ void Group::remove_member(const std::string& id, GroupError told) {
   CHECK(it != members_.end(), "no member " + id + ": " + describe());
   Member member = std::move(it->second);
   members_.erase(it);
-  member_bytes_ -= bytes_of(member.record.protocols);
+  member_bytes_ -= bytes_of(member.record);
   if (member.record.instance_id) static_ids_.erase(*member.record.instance_id);
   if (leader_ == member.record.id) leader_.clear();
   JoinReply answer;

@@ -168,6 +168,7 @@ GroupError ManagedMembers::take_in(const Place& place, const ManagedRecord& reco
   const ManagedRecord* before = is_new ? nullptr : &managed().members.at(place.id).record;
   if (before != nullptr && *before == record) return GroupError::kNone;
   if (is_new && managed().members.size() >= context_.config.members_max) return GroupError::kGroupFull;
+  if (!has_memory_for(before, record)) return GroupError::kNoMemory;
   if (!has_room_for_pattern(record.pattern)) return GroupError::kGroupTooLarge;
   if (record.pattern && !context_.patterns.find(*record.pattern)) return GroupError::kBadPattern;
   if (!fits(before, record)) return GroupError::kGroupTooLarge;

@@ -40,6 +40,7 @@ class ManagedMembers {
   struct Context {
     const GroupConfig& config;
     const StreamDirectory& streams;
+    const size_t& memory_bytes;       // of all groups
     const uint64_t& streams_version;  // rises with every stream that comes, grows or goes
     const std::function<base::Uuid()>& new_id;
     PatternIndex& patterns;
@@ -109,6 +110,7 @@ class ManagedMembers {
   GroupError check_epoch(const ManagedMember& member, const ReconcileRequest& request) const;
   ManagedRecord record_of(const ReconcileRequest& request, const Place& place) const;
   GroupError take_in(const Place& place, const ManagedRecord& record);
+  bool has_memory_for(const ManagedRecord* before, const ManagedRecord& record) const;
   void put(const ManagedRecord& record, bool new_epoch);
   void replace(const std::string& old_id, const ManagedRecord& record);
   void advance(const std::string& id, const std::optional<PartitionList>& owned);

@@ -21,11 +21,13 @@ constexpr size_t kListsInMutation = 2;                            // held, and t
 constexpr size_t kMutationBytesTarget = 64 * base::limits::kKiB;  // longer divisions are split
 constexpr size_t kMutationBytesKept = 4 * base::limits::kKiB;     // for ids and numbers
 
-constexpr size_t kNameBytes = 32;    // of a name in a list
-constexpr size_t kHeldBytes = 2 * sizeof(base::PartitionKey) + 64;  // of a partition: target, holding, and that it is held
+constexpr size_t kNameBytes = 32;  // of a name in a list
+constexpr size_t kHeldBytes =
+    2 * sizeof(base::PartitionKey) + 64;  // of a partition: target, holding, and that it is held
 
 size_t bytes_of(const ManagedRecord& record) {
-  size_t bytes = record.pattern.value_or("").size();
+  size_t bytes = record.id.size() + record.instance_id.value_or("").size() + record.rack.value_or("").size() +
+                 record.client_id.size() + record.client_host.size() + record.pattern.value_or("").size();
   for (const std::string& name : record.streams) bytes += kNameBytes + heap_bytes(name);
   return bytes + (record.guest ? bytes_of(record.guest->protocols) : 0);
 }
@@ -63,6 +65,11 @@ void ManagedMembers::unindex(const ManagedRecord& record) {
   if (--it->second.users > 0) return;
   patterns_.erase(it);
   resolved_.reset();
+}
+
+bool ManagedMembers::has_memory_for(const ManagedRecord* before, const ManagedRecord& record) const {
+  const size_t now = before == nullptr ? 0 : bytes_of(*before), then = bytes_of(record);
+  return then <= now || context_.memory_bytes + (then - now) <= context_.config.memory_bytes_max;
 }
 
 bool ManagedMembers::has_room_for_pattern(const std::optional<std::string>& pattern) const {

@@ -292,8 +292,7 @@ void GroupState::apply(const GroupMutation& mutation) {
   std::visit(Overloaded{
                  [&](const CursorsCommitted& m) {
                    for (const CommitRequest::Entry& entry : m.entries) {
-                     cursors.put(entry.key,
-                                 {entry.offset, entry.leader_epoch, entry.metadata, m.committed, m.expires});
+                     cursors.put(entry.key, {entry.offset, entry.leader_epoch, entry.metadata, m.committed, m.expires});
                    }
                  },
                  [&](const GenerationStarted& m) { generation_started = m.generation; },

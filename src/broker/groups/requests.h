@@ -58,7 +58,7 @@ const char* name_of(GroupPhase phase);
 // What a string takes besides the object itself.
 inline size_t heap_bytes(const std::string& text) {
   constexpr size_t kInlineBytes = 15, kBlockBytes = 24;  // of libstdc++ and malloc
-  return text.capacity() <= kInlineBytes ? 0 : text.size() + kBlockBytes;
+  return text.size() <= kInlineBytes ? 0 : text.size() + kBlockBytes;
 }
 
 struct CursorKey {

@@ -280,7 +280,15 @@ void Session::change_catalog(broker::Token token, broker::CatalogRequest request
   broker_.change_catalog({id_, token}, std::move(request));
 }
 
+// Whatever has become of the channel that asked for it.
+void Session::own_exclusive(const broker::ActionBody& answer) {
+  const auto* done = std::get_if<broker::CatalogDone>(&answer);
+  if (done == nullptr || !done->result || done->record == nullptr || done->record->exclusive_owner != id_) return;
+  if (broker_.catalog().find(done->record->id) != nullptr) exclusive_queues_.push_back(done->record->id);
+}
+
 void Session::on_action(broker::Action action) {
+  own_exclusive(action.body);
   if (phase_ == Phase::kDone) return;
   const broker::Token token = action.to.token;
   Channel* target = channel(channel_of(token));

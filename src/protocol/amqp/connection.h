@@ -84,7 +84,6 @@ class Session final : public io::Handler, public broker::Session {
   // Something a client waited for took `took`: logged if that is long.
   void note_took(std::string_view kind, std::string_view object, base::Duration took,
                  const broker::AppendDone* append = nullptr);
-  void own_exclusive(base::Uuid queue) { exclusive_queues_.push_back(queue); }  // deleted with the connection
   void fail(const Fault& fault, MethodId method);
 
   // --- handlers of connection methods (on_connection.cc)
@@ -112,6 +111,7 @@ class Session final : public io::Handler, public broker::Session {
   void finish_draining();
   void send_reports();
   void on_orphan_action(broker::Action& action);
+  void own_exclusive(const broker::ActionBody& answer);
   bool wants_pause() const;
   void update_reading();
   void update_blocked();
@@ -133,8 +133,8 @@ class Session final : public io::Handler, public broker::Session {
   std::vector<std::unique_ptr<Channel>> channels_;  // by number
   std::vector<uint16_t> touched_, reporting_;
   std::vector<Orphan> orphans_;
-  std::vector<base::Uuid> exclusive_queues_;
-  std::shared_ptr<bool> alive_;  // for tasks that may outlive this
+  std::vector<base::Uuid> exclusive_queues_;  // deleted with the connection
+  std::shared_ptr<bool> alive_;               // for tasks that may outlive this
   std::string user_;
   std::string name_;  // as the client calls the connection
   size_t append_bytes_ = 0;

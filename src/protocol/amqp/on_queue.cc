@@ -87,8 +87,6 @@ Outcome create(Channel& channel, Declaration wanted) {
                         if (exists) {  // somebody was faster
                           if (Outcome outcome = check_equivalence(channel, wanted, *done.record); !outcome)
                             return outcome;
-                        } else if (done.record->exclusive_owner) {
-                          channel.session().own_exclusive(done.record->id);
                         }
                         return answer_declare(channel, done.record, wanted.no_wait);
                       });
