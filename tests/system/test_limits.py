@@ -170,6 +170,7 @@ def test_an_exclusive_queue_goes_even_if_its_connection_failed_before_it_was_the
         sock.sendall(amqp_frame(1, 1, declare) + amqp_frame(1, 0, no_such_method))
         while read_frame()[1][:4] != struct.pack(">HH", 10, 50):
             pass
+        wait_for(lambda: "mine" in broker.http("/v1/queues")[1], 5, "the queue of the connection that is being closed")
         sock.sendall(amqp_frame(1, 0, close_ok))
 
     def is_free():
