@@ -44,6 +44,11 @@ def librdkafka_producer(client, once):
     producer.flush(client.setup["patience_seconds"])
 
 
+# Else kafka-python asks on each new connection, and takes a broker that goes away while it is asked, as happens here,
+# for a very old one from then on: it sends requests that nobody has offered since Kafka 4, and reads nothing for good.
+KAFKA_PYTHON_API_VERSION = (4, 0)
+
+
 def kafka_python(client, make):
     """kafka-python gives up at once when the broker is down while it is made."""
     while True:
@@ -58,7 +63,8 @@ def kafka_python_producer(client):
     producer = kafka_python(client, lambda: kafka.KafkaProducer(
         bootstrap_servers=client.bootstrap, acks="all", enable_idempotence=True, retries=2 ** 31 - 1, linger_ms=2,
         max_block_ms=DELIVERY_SECONDS * 1000, delivery_timeout_ms=DELIVERY_SECONDS * 1000, retry_backoff_ms=50,
-        request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300))
+        request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300,
+        api_version=KAFKA_PYTHON_API_VERSION))
     for number in client.paced():
         value = client.value(number)
         op = client.history.invoke("send", value=value, partition=number % PARTITIONS, once=True)
@@ -158,7 +164,7 @@ def kafka_python_member(client, group):
         bootstrap_servers=client.bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
         session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300, fetch_max_wait_ms=100, retry_backoff_ms=50,
         request_timeout_ms=REQUEST_SECONDS * 1000, reconnect_backoff_ms=20, reconnect_backoff_max_ms=300,
-        max_poll_records=50))
+        max_poll_records=50, api_version=KAFKA_PYTHON_API_VERSION))
     member = Member(client, group)
 
     def commit(offsets):

@@ -43,13 +43,6 @@ constexpr size_t kRecordCopies = 2;    // as it is at work and as it is durable
 constexpr size_t kIdPrefixBytesMax = 255;
 constexpr size_t kAssignmentBytesFree = 4 * base::limits::kKiB;  // of a member, however little memory is left
 
-size_t bytes_of(const JoinRequest& request) {
-  size_t bytes =
-      request.member_id.size() + request.client_id.size() + request.client_host.size() + bytes_of(request.protocols);
-  for (const std::string& name : request.subscriptions.value_or(std::vector<std::string>{})) bytes += name.size();
-  return bytes;
-}
-
 }  // namespace
 
 // What a client says of itself may be long; an id of its own need not be.

@@ -87,10 +87,9 @@ struct MemberRecord {
 
 // As a mutation has it, but for some numbers.
 inline size_t bytes_of(const MemberRecord& record) {
-  size_t bytes = record.id.size() + record.instance_id.value_or("").size() + record.client_id.size() +
-                 record.client_host.size() + bytes_of(record.protocols) + record.assignment.size();
-  for (const std::string& name : record.subscriptions.value_or(std::vector<std::string>{})) bytes += name.size();
-  return bytes;
+  const size_t bytes = record.id.size() + record.instance_id.value_or("").size() + record.client_id.size() +
+                       record.client_host.size() + record.assignment.size();
+  return bytes + bytes_of(record.protocols) + bytes_of(record.subscriptions);
 }
 
 struct Roster {

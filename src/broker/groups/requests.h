@@ -84,6 +84,12 @@ inline size_t bytes_of(const std::vector<GroupProtocol>& protocols) {
 using Subscriptions =
     std::optional<std::vector<std::string>>;  // stream names; nullopt: the metadata is opaque to us too
 
+inline size_t bytes_of(const Subscriptions& streams) {
+  size_t bytes = 0;
+  for (size_t i = 0; streams && i < streams->size(); ++i) bytes += (*streams)[i].size();
+  return bytes;
+}
+
 struct JoinRequest {
   std::string group;
   std::string member_id;  // empty: a new member
@@ -99,6 +105,10 @@ struct JoinRequest {
   bool can_retry_with_id = false;    // a new dynamic member is told its id first (kMemberIdRequired)
   bool can_skip_assignment = false;  // understands JoinReply::skip_assignment
 };
+inline size_t bytes_of(const JoinRequest& request) {
+  return request.member_id.size() + request.client_id.size() + request.client_host.size() +
+         bytes_of(request.protocols) + bytes_of(request.subscriptions);
+}
 
 struct JoinReply {
   struct Member {
