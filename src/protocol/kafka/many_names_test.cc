@@ -83,7 +83,8 @@ TEST_CASE("what_may_be_large_is_described_once_however_often_it_is_named") {
   TestBroker broker;
   TestClient client(broker);
   const auto id = create_topic(client, "t", 3).topic_id;
-  MetadataRequest metadata = metadata_of({"t", "u", "t", "u"});
+  const std::vector<std::string> repeated{"t", "u", "t", "u"};
+  MetadataRequest metadata = metadata_of(repeated);
   CHECK(client.ask<MetadataResponse>(ApiKey::kMetadata, 12, metadata).topics.size() == 2);
   metadata.topics = {{{.topic_id = id}, {.topic_id = id}}};
   CHECK(client.ask<MetadataResponse>(ApiKey::kMetadata, 12, metadata).topics.size() == 1);
