@@ -64,8 +64,9 @@ void Group::recharge() {
 }
 
 bool Group::has_member(const std::string& id, const std::optional<std::string>& instance_id) const {
+  if (pending_.contains(id)) return true;
   if (is_managed()) return managed_.has_member(id, instance_id);
-  return members_.contains(id) || pending_.contains(id) || (instance_id && static_ids_.contains(*instance_id));
+  return members_.contains(id) || (instance_id && static_ids_.contains(*instance_id));
 }
 
 void Group::recount_members() {
@@ -130,8 +131,12 @@ void Group::join(ReplyTo to, const JoinRequest& request, MonoTime now, WallTime 
     remove_member(request.member_id, GroupError::kGroupFull);
     return after_removal(true, now, wall);
   }
-  if (const size_t more = growth(request); more > 0 && !context_.has_memory_for(kRecordCopies * more))
-    return refuse_join(to, GroupError::kNoMemory, request.member_id);
+  if (const size_t more = growth(request); more > 0 && !context_.has_memory_for(kRecordCopies * more)) {
+    const bool was_expected = pending_.erase(request.member_id) > 0;
+    refuse_join(to, GroupError::kNoMemory, request.member_id);
+    if (was_expected) after_removal(false, now, wall);  // nobody waits for it any more
+    return;
+  }
   if (!shares_a_protocol(request)) return refuse_join(to, GroupError::kInconsistentProtocol, request.member_id);
   if (is_managed()) become_member_led();  // not before it is sure that somebody may join
   if (request.member_id.empty()) return join_new(to, request, now, wall);

@@ -73,6 +73,22 @@ TEST_CASE("when memory is used up nothing new is taken in and who is in goes on"
   CHECK(kit.got<JoinReply>(kit.join(elsewhere)).error == E::kNone);
 }
 
+TEST_CASE("who is refused for want of memory with an id that was kept for it holds up nobody") {
+  Kit kit;
+  const JoinReply member = kit.settle_one();
+  JoinRequest newcomer = Kit::joining();
+  newcomer.can_retry_with_id = true;
+  const auto kept = kit.got<JoinReply>(kit.join(newcomer));
+  CHECK(kept.error == E::kMemberIdRequired);
+  kit.config.memory_bytes_max = kit.table->memory_bytes();
+  kit.table->configure(kit.config, kit.now);
+  const ReplyTo again = kit.join(Kit::joining(member.member_id, "m"));
+  CHECK_FALSE(kit.answered(again));  // the newcomer is waited for
+  CHECK(kit.got<JoinReply>(kit.join(Kit::joining(kept.member_id))).error == E::kNoMemory);
+  REQUIRE(kit.answered(again));
+  CHECK(kit.got<JoinReply>(again).error == E::kNone);
+}
+
 TEST_CASE("what groups take is the same after a restart and nothing when all are gone") {
   Kit kit;
   const auto [leader, follower] = kit.settle_two();
